@@ -1,0 +1,1 @@
+"""noggd, the session daemon: private code behind the local socket; apps import `nogg` instead."""

@@ -1,0 +1,1 @@
+"""What the operating system and TLS want: configuration, logging, systemd, TLS contexts, the clock."""

@@ -1,0 +1,1 @@
+"""What an app needs to talk to the session daemon: ids, models, the wire, errors, paths and a client."""
