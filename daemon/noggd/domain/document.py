@@ -1,0 +1,213 @@
+"""One Y document: a map per device under the root map `devices`. The only module that touches pycrdt.
+
+It stores and transports; what entries mean is the business of `entries`, `fold`, `session` and `person`.
+pycrdt is a sharp tool, and these rules keep it safe: every foreign update passes the guard before yrs sees it;
+after any exception but ValueError from yrs the document is broken and must be loaded anew from the journal;
+handles to nested maps live inside one transaction only (y-crdt#493); updates are applied in order or not at all
+(y-crdt#632).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pycrdt import Doc, Map, Subscription, TransactionEvent
+
+from nogg.errors import ProtocolError
+from noggd.domain.guard import Guard, Incomplete, decode_state_vector, delete_set, encode_state_vector
+
+ROOT = "devices"
+
+Changes = dict[str, dict[str, Any] | None]
+"""Per device the keys that an update changed (None = deleted), or None where its whole map was replaced."""
+
+__all__ = ["ROOT", "Broken", "Changes", "Document", "Incomplete"]
+
+
+class Broken(Exception):
+    """yrs failed inside an update that the guard had passed: the document in memory must not be read again."""
+
+
+class Document:
+    """A Y document of one map per device, written under one client id.
+
+    `client` is this device's Y client id, `device` its device id, `state` a whole document as
+    `encode` gave it, `updates` what was journalled after it.
+
+    Raises ProtocolError where state and updates do not fit each other: then the store is broken.
+    """
+
+    def __init__(self, client: int, device: str, state: bytes = b"", updates: Iterable[bytes] = ()) -> None:
+        self.client = client
+        self.device = device
+        self.operations = 0
+        self.fresh = False
+        """Whether the last update that was applied brought anything new."""
+        self._load(state, updates)
+
+    def _load(self, state: bytes, updates: Iterable[bytes] = ()) -> None:
+        self._doc: Doc[Any] = Doc(client_id=self.client)
+        self._guard = Guard(self.client, frozenset({ROOT}))
+        if state:
+            self._guard.load(state)
+            self._doc.apply_update(state)
+        with self._doc.transaction():
+            for update in updates:
+                try:
+                    self._guard.own_write(update)
+                except Incomplete as gap:
+                    raise ProtocolError("an update is missing between these") from gap
+                self._doc.apply_update(update)
+        self._root = self._doc.get(ROOT, type=Map)
+        self._updates: list[bytes] = []
+        self._events: list[tuple[list[Any], dict[str, Any]]] = []
+        self._subscriptions: list[Subscription] = [
+            self._doc.observe(self._on_update),
+            self._root.observe_deep(self._on_events),
+        ]
+
+    def _on_update(self, event: TransactionEvent) -> None:
+        self._updates.append(event.update)
+
+    def _on_events(self, events: list[Any]) -> None:
+        self._events.extend((event.path, event.keys) for event in events)
+
+    def close(self) -> None:
+        """Let go of the Y document; a subscription that is left behind would keep it in memory for ever."""
+        doc_subscription, root_subscription = self._subscriptions
+        self._doc.unobserve(doc_subscription)
+        self._root.unobserve(root_subscription)
+        self._subscriptions = []
+
+    def devices(self) -> dict[str, dict[str, Any]]:
+        """Return the stored entries of every device map. Linear in the document: for loading only."""
+        return {
+            device: entries
+            for device, entries in json.loads(str(self._root)).items()
+            if isinstance(entries, dict)
+        }
+
+    def device_map(self, device: str) -> dict[str, Any]:
+        """Return the stored entries of one device map; empty where it has none."""
+        found = self._root.get(device)
+        return json.loads(str(found)) if isinstance(found, Map) else {}
+
+    def write(
+        self, entries: Mapping[str, object | None], erase: Iterable[tuple[str, str]] = ()
+    ) -> bytes | None:
+        """Write entries of the own map and return the update; None where nothing changed.
+
+        A value of None deletes the entry. `erase` names entries of other devices' maps that no longer count
+        (device, key): those are deleted, never written.
+        """
+        with self._doc.transaction():
+            own = self._own_map()
+            for key, value in entries.items():
+                if value is not None:
+                    own[key] = value
+                elif key in own:
+                    del own[key]
+            for device, key in erase:
+                foreign = self._root.get(device)
+                if isinstance(foreign, Map) and key in foreign:
+                    del foreign[key]
+        self.operations += len(entries)
+        return self._written()
+
+    def replace(self, entries: Mapping[str, object], drop: Iterable[str] = ()) -> bytes | None:
+        """Compact the own map: replace it by a new one with these entries. Return the update for peers.
+
+        Only its owner may do this, because nobody else writes there (two replacements of one map lose one
+        side). `drop` names device maps to delete as a whole. The document is loaded anew, since yrs merges the
+        ranges of what was deleted only on load.
+        """
+        with self._doc.transaction():
+            self._root[self.device] = Map(dict(entries))
+            for device in drop:
+                if device in self._root:
+                    del self._root[device]
+        update = self._written()
+        state = self.encode()
+        self.close()
+        self._load(state)
+        self.operations = 0
+        return update
+
+    def _own_map(self) -> Map[Any]:
+        if not isinstance(self._root.get(self.device), Map):
+            self._root[self.device] = Map()
+        own: Map[Any] = self._root[self.device]
+        return own
+
+    def _written(self) -> bytes | None:
+        self._events.clear()
+        updates, self._updates = self._updates, []
+        for update in updates:
+            self._guard.own_write(update)
+        if len(updates) > 1:
+            raise AssertionError("one transaction makes one update")
+        return updates[0] if updates else None
+
+    def apply(self, update: bytes) -> Changes:
+        """Apply an update from a peer and tell what it changed.
+
+        Raises Incomplete where it runs ahead of what is here (ask for a state-vector sync), Rejected
+        (a ProtocolError) where it is malformed or hostile, Broken where the document has to be loaded anew.
+        """
+        checked = self._guard.check(update)
+        try:
+            self._doc.apply_update(update)
+        except ValueError as error:
+            raise ProtocolError("update refused by the document") from error
+        except BaseException as error:
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
+            raise Broken(f"{type(error).__name__} while applying an update") from error
+        self._guard.accept(checked)
+        self.fresh = bool(self._updates)
+        self._updates.clear()
+        return self._changes()
+
+    def _changes(self) -> Changes:
+        events, self._events = self._events, []
+        changes: Changes = {}
+        for path, keys in events:
+            if not path:
+                changes.update(dict.fromkeys(keys))
+                continue
+            changed = changes.setdefault(str(path[0]), {})
+            if changed is not None and len(path) == 1:
+                for key, change in keys.items():
+                    changed[key] = None if change["action"] == "delete" else change["newValue"]
+        return changes
+
+    @property
+    def state_vector(self) -> bytes:
+        """What is here, as a Y state vector."""
+        return encode_state_vector(self._guard.vector)
+
+    @property
+    def own_clock(self) -> int:
+        """How many operations were ever written under the own client id."""
+        return self._guard.vector.get(self.client, 0)
+
+    def clock_of(self, client: int) -> int:
+        """How many operations of a client id are here."""
+        return self._guard.vector.get(client, 0)
+
+    def missing(self, state_vector: bytes) -> bytes:
+        """Return the update with all that a replica of this state vector lacks, the delete set included.
+
+        Raises ProtocolError where the vector cannot be read.
+        """
+        return self._doc.get_update(encode_state_vector(decode_state_vector(state_vector)))
+
+    def deletions(self) -> bytes:
+        """Return the canonical delete set: equal bytes on replicas that have deleted the same."""
+        return delete_set(self._doc.get_update(self._doc.get_state()))
+
+    def encode(self) -> bytes:
+        """Return the whole document as one update."""
+        return self._doc.get_update()

@@ -1,0 +1,162 @@
+"""The fold: from what every device wrote about one reference to what the person sees.
+
+Pure functions over entries. Rules (contract, section 4): the latest explicit act decides existence, the latest
+value wins per field, last access is the maximum, what is older than the newest removal is void, and a password
+that its winner's author did not know is a conflict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from noggd.domain.entries import REGISTERED, REMOVED, RESTORED, Act, Field, Touch
+
+
+class Row(NamedTuple):
+    """What one device wrote about one reference."""
+
+    device: str
+    act: Act | None
+    view: Field | None
+    password: Field | None
+    touch: Touch | None
+
+
+class Written(NamedTuple):
+    """A field's value together with the device that wrote it; compares by (stamp, device)."""
+
+    stamp: int
+    device: str
+    field: Field
+
+
+class Folded(NamedTuple):
+    """One reference, folded.
+
+    `alive`: it exists. `gone`, `forgot`, `base`: newest removal, newest forget, the removal before the newest.
+    `view`, `password`: the winners, None where nobody wrote one in this life. `rivals`: concurrent passwords
+    that lost, newest first. `seen`: what a writer of the password now knows, per device. `dead`: devices whose
+    password entry no longer counts for anyone. For a removed reference the fields are those that it had.
+    """
+
+    alive: bool
+    gone: int
+    forgot: int
+    base: int
+    last_accessed: int
+    view: Written | None
+    password: Written | None
+    rivals: tuple[Written, ...]
+    seen: dict[str, int]
+    dead: tuple[str, ...]
+
+    @property
+    def restorable(self) -> bool:
+        """Removed, and not forgotten since."""
+        return not self.alive and self.gone > self.forgot
+
+    @property
+    def life(self) -> int:
+        """The stamp after which this life of the reference began: what is not newer is void."""
+        return life_of(self.alive, self.gone, self.forgot, self.base)
+
+
+def is_present(act: Act, gone: int, forgot: int) -> bool:
+    """Tell whether an act makes its reference exist, given the newest removal and forget.
+
+    A forget outranks a restore whose author did not know of it.
+    """
+    if act.kind == REMOVED or act.stamp <= gone:
+        return False
+    return act.kind != RESTORED or act.forgot == forgot
+
+
+def is_valid(field: Field, life: int, forgot: int) -> bool:
+    """Tell whether a value belongs to the present life, and no forget voids it that its restorer did not know."""
+    return field.stamp > life and (field.forgot is None or field.forgot == forgot)
+
+
+def life_of(alive: bool, gone: int, forgot: int, base: int) -> int:
+    """Return the stamp after which a life began; a removed one that can be restored keeps what it had."""
+    return base if not alive and gone > forgot else gone
+
+
+def fold(rows: Iterable[Row]) -> Folded:
+    """Fold what all devices wrote about one reference. The order of rows does not matter."""
+    rows = list(rows)
+    acts = [row.act for row in rows if row.act is not None]
+    gone = max([act.gone for act in acts], default=0)
+    forgot = max([act.forgot for act in acts], default=0)
+    base = max([act.gone if act.gone < gone else act.base for act in acts], default=0)
+    alive = any(is_present(act, gone, forgot) for act in acts)
+    life = life_of(alive, gone, forgot, base)
+    views = [
+        Written(row.view.stamp, row.device, row.view)
+        for row in rows
+        if row.view and is_valid(row.view, life, forgot)
+    ]
+    passwords = [
+        Written(row.password.stamp, row.device, row.password)
+        for row in rows
+        if row.password and is_valid(row.password, life, forgot)
+    ]
+    passwords.sort(key=_order, reverse=True)
+    covered = _union(passwords)
+    unanswered = [each for each in passwords if covered.get(each.device, 0) < each.stamp]
+    winner = passwords[0] if passwords else None
+    kept = {each.device for each in unanswered} | ({winner.device} if winner else set())
+    return Folded(
+        alive=alive,
+        gone=gone,
+        forgot=forgot,
+        base=base,
+        last_accessed=_last_accessed(rows, life),
+        view=max(views, key=_order, default=None),
+        password=winner,
+        rivals=tuple(_rivals(unanswered, winner)),
+        seen={**covered, **{each.device: max(covered.get(each.device, 0), each.stamp) for each in passwords}},
+        dead=tuple(row.device for row in rows if row.password and row.device not in kept),
+    )
+
+
+def _order(written: Written) -> tuple[int, str]:
+    return written.stamp, written.device
+
+
+def _union(passwords: list[Written]) -> dict[str, int]:
+    """Return what the authors of these values knew, per device: the newest stamp."""
+    seen: dict[str, int] = {}
+    for each in passwords:
+        for device, stamp in (each.field.seen or {}).items():
+            if stamp > seen.get(device, 0):
+                seen[device] = stamp
+    return seen
+
+
+def _rivals(unanswered: list[Written], winner: Written | None) -> Iterable[Written]:
+    """Yield concurrent values that lost: each value once, never a cleared one, never the winner's own value."""
+    told = {winner.field.value if winner else None, None}
+    for each in unanswered:
+        if each is not winner and each.field.value not in told:
+            told.add(each.field.value)
+            yield each
+
+
+def _last_accessed(rows: list[Row], life: int) -> int:
+    """Return the last access in Unix milliseconds: the maximum over devices, from the newest placed one on."""
+    placed = max(
+        [row.touch for row in rows if row.touch and row.touch.placed and row.touch.stamp > life], default=None
+    )
+    start = placed.stamp if placed else life
+    times = [row.touch.milliseconds for row in rows if row.touch and row.touch.stamp > start]
+    times += [
+        row.act.stamp >> 10
+        for row in rows
+        if row.act and row.act.kind == REGISTERED and row.act.stamp > start
+    ]
+    if placed:
+        times.append(placed.milliseconds)
+    if not times:
+        times = [row.act.stamp >> 10 for row in rows if row.act and row.act.kind != REMOVED]
+    return max(times, default=0)

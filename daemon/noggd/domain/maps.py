@@ -1,0 +1,283 @@
+"""The device maps of one document: entries by device, the own writes, what arrives from peers.
+
+Knows how entries are kept, undone, repaired and handed on, not what they mean for a session (see `session`).
+The own map in memory is the truth: the document follows it, and whatever a peer does to the map under our device
+id is undone, unless it deleted what no longer counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from noggd.domain.document import Document
+from noggd.domain.entries import Act, Entry, adopted_key, encode, parse
+from noggd.domain.hlc import HybridClock
+
+COMPACT_AFTER = 4000
+"""Own operations after which the own map is compacted (it is never cheaper than its size)."""
+
+_UNTOUCHED = object()
+
+
+class DeviceMaps:
+    """Entries of every device of one document.
+
+    `document` is None for an ephemeral session. `members` are the devices whose maps count; None = all. What
+    they mean, and so whether an own entry still counts, is told by `still_counts`.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        clock: HybridClock,
+        document: Document | None,
+        members: frozenset[str] | None = None,
+        still_counts: Callable[[str], bool] = lambda key: True,
+    ) -> None:
+        self.device = device
+        self.clock = clock
+        self.document = document
+        self.members = members
+        self.still_counts = still_counts
+        self.entries: dict[str, dict[str, Entry]] = {device: {}}
+        self._pending: dict[str, object | None] = {}
+        self._later: dict[str, object] = {}
+        self._erase: dict[tuple[str, str], None] = {}
+        self._undo: list[tuple[str, Entry | None, object, object]] = []
+        self._erased_before = 0
+        self._own_replaced = False
+        if document is not None:
+            for name, stored in document.devices().items():
+                self.entries[name] = self._parsed(stored)
+        self._gather()
+
+    @property
+    def own(self) -> dict[str, Entry]:
+        """The entries of this device."""
+        return self.entries[self.device]
+
+    def _parsed(self, stored: dict[str, Any]) -> dict[str, Entry]:
+        entries: dict[str, Entry] = {}
+        for key, value in stored.items():
+            entry = parse(key, value)
+            if entry is not None:
+                entries[key] = entry
+                self._see(entry)
+        return entries
+
+    def _see(self, entry: Entry) -> None:
+        self.clock.see(entry.stamp)
+        if isinstance(entry, Act):
+            self.clock.see(entry.forgot)
+
+    # What counts
+
+    def _gather(self) -> None:
+        """Collect the maps that count: those of members, and what members adopted from devices that left."""
+        counting = {
+            name: map_
+            for name, map_ in self.entries.items()
+            if self.members is None or name in self.members or name == self.device
+        }
+        adopted: dict[str, dict[str, Entry]] = {}
+        for map_ in counting.values():
+            for key, entry in map_.items():
+                inner = adopted_key(key) if key[0] == "x" else None
+                if inner is not None:
+                    origin = adopted.setdefault(inner[0], {})
+                    if inner[1] not in origin or origin[inner[1]].stamp < entry.stamp:
+                        origin[inner[1]] = entry
+        self.sources: list[tuple[str, dict[str, Entry]]] = [*counting.items(), *adopted.items()]
+
+    def each(self, key: str) -> Iterator[tuple[str, Entry]]:
+        """Yield (device, entry) of a key for every device whose word counts."""
+        for device, entries in self.sources:
+            entry = entries.get(key)
+            if entry is not None:
+                yield device, entry
+
+    def newest(self, key: str) -> tuple[str, Entry] | None:
+        """Return (device, entry) of the latest write of a key: largest (stamp, device)."""
+        return max(self.each(key), key=lambda each: (each[1].stamp, each[0]), default=None)
+
+    def set_members(self, members: frozenset[str]) -> None:
+        """Let only the maps of these devices count from now on."""
+        self.members = members
+        self._gather()
+
+    # Own writes
+
+    def begin(self) -> None:
+        """Start an operation: what is put from here on can be taken back by `rollback`."""
+        self._undo.clear()
+        self._erased_before = len(self._erase)
+
+    def rollback(self) -> None:
+        """Take back what was put since `begin`."""
+        for key, entry, pending, later in reversed(self._undo):
+            _restore(self.own, key, _UNTOUCHED if entry is None else entry)
+            _restore(self._pending, key, pending)
+            _restore(self._later, key, later)
+            if key[0] == "x":
+                self._gather()
+        self._undo.clear()
+        for victim in list(self._erase)[self._erased_before :]:
+            del self._erase[victim]
+
+    def put(self, key: str, entry: Entry | None) -> None:
+        """Write an own entry, or delete it (None); it reaches the document at the next `flush`."""
+        self._remember(key)
+        self._later.pop(key, None)
+        if entry is None:
+            self.own.pop(key, None)
+            self._pending[key] = None
+        else:
+            self.own[key] = entry
+            self._pending[key] = encode(entry)
+        if key[0] == "x":
+            self._gather()
+
+    def put_later(self, key: str, entry: Entry) -> None:
+        """Write an own entry that may wait: it reaches the document after `hurry`."""
+        self._remember(key)
+        self.own[key] = entry
+        if key in self._pending:
+            self._pending[key] = encode(entry)
+        else:
+            self._later[key] = encode(entry)
+
+    def _remember(self, key: str) -> None:
+        self._undo.append(
+            (
+                key,
+                self.own.get(key),
+                self._pending.get(key, _UNTOUCHED),
+                self._later.get(key, _UNTOUCHED),
+            )
+        )
+
+    def erase(self, device: str, key: str) -> None:
+        """Delete an entry that no longer counts, wherever it stands: in its device's map or adopted."""
+        if device == self.device and key in self.own:
+            self.put(key, None)
+        elif key in self.entries.get(device, {}):
+            self._erase[device, key] = None
+        copy = f"x/{device}/{key}"
+        for holder, entries in self.entries.items():
+            if copy in entries:
+                if holder == self.device:
+                    self.put(copy, None)
+                else:
+                    self._erase[holder, copy] = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether entries wait for `hurry`."""
+        return bool(self._later)
+
+    def hurry(self) -> None:
+        """Let the entries that may wait go with the next flush."""
+        self._pending.update(self._later)
+        self._later.clear()
+
+    def flush(self) -> list[bytes]:
+        """Write what was put into the document; return the updates for the journal and for peers."""
+        if self.document is None:
+            self._pending.clear()
+            self._later.clear()
+            self._erase.clear()
+            return []
+        updates: list[bytes | None] = []
+        if self._own_replaced:
+            self._own_replaced = False
+            updates.append(self.document.replace({key: encode(entry) for key, entry in self.own.items()}))
+        if self._pending or self._erase:
+            updates.append(self.document.write(self._pending, self._erase))
+        for device, key in self._erase:
+            self.entries.get(device, {}).pop(key, None)
+        if any(key[0] == "x" for _, key in self._erase):
+            self._gather()
+        self._pending, self._erase = {}, {}
+        self._undo.clear()
+        return [update for update in updates if update is not None]
+
+    # From peers
+
+    def merge(self, update: bytes) -> set[str]:
+        """Apply an update from a peer; return the keys that changed (of an adopted entry: the inner key).
+
+        Raises what `Document.apply` raises; then nothing changed, but for Broken.
+        """
+        assert self.document is not None, "an ephemeral session has no peers"
+        changed: set[str] = set()
+        for device, stored in self.document.apply(update).items():
+            if device == self.device:
+                changed |= self._repair(stored)
+            elif stored is None:
+                old = self.entries.pop(device, {})
+                new = self.entries[device] = self._parsed(self.document.device_map(device))
+                changed |= {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+            else:
+                changed |= self._take(self.entries.setdefault(device, {}), stored)
+        self._gather()
+        return {inner[1] if (inner := adopted_key(key)) else key for key in changed}
+
+    def _take(self, entries: dict[str, Entry], stored: dict[str, Any]) -> set[str]:
+        for key, value in stored.items():
+            entry = None if value is None else parse(key, value)
+            if entry is None:
+                entries.pop(key, None)
+            else:
+                entries[key] = entry
+                self._see(entry)
+        return set(stored)
+
+    def _repair(self, stored: dict[str, Any] | None) -> set[str]:
+        """Undo what a peer did to our own map, but for the deletion of what no longer counts."""
+        if stored is None:
+            self._own_replaced = True
+            return set()
+        changed: set[str] = set()
+        for key, value in stored.items():
+            mine = self.own.get(key)
+            if key in self._later:
+                continue
+            if mine is None:
+                if value is not None:
+                    self._pending.setdefault(key, None)
+            elif value is None and not self.still_counts(key):
+                del self.own[key]
+                changed.add(key)
+            elif value != encode(mine):
+                self._pending.setdefault(key, encode(mine))
+        return changed
+
+    # Growth, joining, leaving
+
+    @property
+    def compaction_due(self) -> bool:
+        """Whether the own map has been written often enough to be worth compacting."""
+        return self.document is not None and self.document.operations >= max(COMPACT_AFTER, len(self.own))
+
+    def compact(self, drop: tuple[str, ...] = ()) -> list[bytes]:
+        """Replace the own map by one with the entries that it has now; `drop` whole maps of former members.
+
+        Call it after `flush`, with everything removed from `own` that no longer counts.
+        """
+        if self.document is None:
+            return []
+        self.hurry()
+        self._pending.clear()
+        update = self.document.replace({key: encode(entry) for key, entry in self.own.items()}, drop)
+        for device in drop:
+            self.entries.pop(device, None)
+        self._gather()
+        return [] if update is None else [update]
+
+
+def _restore(entries: dict[str, Any], key: str, old: object) -> None:
+    if old is _UNTOUCHED:
+        entries.pop(key, None)
+    else:
+        entries[key] = old

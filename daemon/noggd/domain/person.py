@@ -1,0 +1,80 @@
+"""The person's document: their name, the names of their devices, which sessions exist.
+
+Who is a member is not here (see `membership`): a document can be written by whoever is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from noggd.domain.document import Document
+from noggd.domain.entries import Field, Flag
+from noggd.domain.hlc import HybridClock
+from noggd.domain.maps import DeviceMaps
+
+DOCUMENT = "person"
+"""Name of the person's document on the wire and in the journal."""
+
+
+class Person:
+    """What all sessions of a person share."""
+
+    def __init__(
+        self, device: str, clock: HybridClock, document: Document, members: frozenset[str] | None = None
+    ) -> None:
+        self.clock = clock
+        self.maps = DeviceMaps(device, clock, document, members)
+
+    @property
+    def username(self) -> str | None:
+        """The person's name; the latest write wins."""
+        newest = self.maps.newest("u")
+        return newest[1].value if newest and isinstance(newest[1], Field) else None
+
+    def set_username(self, now: int, username: str | None) -> None:
+        """Name the person; None or "" clears. An act even when it is the same name."""
+        self.maps.put("u", Field(self.clock.tick(now), username or None))
+
+    def device_names(self) -> dict[str, str]:
+        """Return the names that devices gave themselves."""
+        return {
+            device: entry.value
+            for device, entry in self.maps.each("n")
+            if isinstance(entry, Field) and entry.value
+        }
+
+    def rename_device(self, now: int, name: str) -> None:
+        """Name this device."""
+        self.maps.put("n", Field(self.clock.tick(now), name))
+
+    def sessions(self) -> set[str]:
+        """Return the names of the sessions that exist."""
+        names = {key[2:] for _, map_ in self.maps.sources for key in map_ if key.startswith("s/")}
+        return {name for name in names if self.has_session(name)}
+
+    def has_session(self, name: str) -> bool:
+        """Tell whether a session exists: it was made, and not dropped since."""
+        newest = self.maps.newest("s/" + name)
+        return newest is not None and isinstance(newest[1], Flag) and newest[1].on
+
+    def note_session(self, now: int, name: str, exists: bool) -> None:
+        """Note that a session was made or dropped."""
+        if self.has_session(name) != exists:
+            self.maps.put("s/" + name, Flag(self.clock.tick(now), exists))
+
+    def perform(self, operation: Callable[[], object]) -> object:
+        """Run an operation whole or not at all."""
+        self.maps.begin()
+        try:
+            return operation()
+        except BaseException:
+            self.maps.rollback()
+            raise
+
+    def merge(self, update: bytes) -> set[str]:
+        """Apply a peer's update; return the keys that changed. Raises what `Document.apply` raises."""
+        return self.maps.merge(update)
+
+    def forget_name(self) -> None:
+        """Let go of the name that this device gave the person: the group that it joins has one."""
+        self.maps.put("u", None)

@@ -1,0 +1,293 @@
+"""The state of one session: device maps folded into references, with revisions.
+
+The commands that change it are in `session` and `recovery`; this module keeps what is visible in step with the
+entries and finds out what an operation changed. Pure: time is an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from nogg.errors import Conflict
+from noggd.domain.changes import ABSENT, Change, Origin, Unset
+from noggd.domain.document import Document
+from noggd.domain.entries import Act, Entry, Field, Touch, reference_of
+from noggd.domain.fold import Folded, Row, Written, fold, is_present
+from noggd.domain.hlc import HybridClock, milliseconds
+from noggd.domain.maps import DeviceMaps
+from noggd.domain.reference import Reference
+from noggd.domain.revisions import Revisions
+
+RESTORABLE_FOR = 30 * 24 * 3600 * 1000
+"""How long a removed reference can be restored, in milliseconds."""
+
+Outcome = Callable[[], object] | object
+"""What an operation returns: a value, or a function that gives it once revisions are settled."""
+
+
+class SessionState:
+    """One session on this device.
+
+    `references` is what is visible, by id; `removed` the ids that can be restored, with the stamp of their
+    removal; `rivals` the concurrent passwords of references in conflict.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        device: str,
+        clock: HybridClock,
+        document: Document | None,
+        members: frozenset[str] | None = None,
+    ) -> None:
+        self.name = name
+        self.clock = clock
+        self.maps = DeviceMaps(device, clock, document, members, self.still_counts)
+        self.references: dict[str, Reference] = {}
+        self.removed: dict[str, int] = {}
+        self.rivals: dict[str, tuple[Written, ...]] = {}
+        self.revisions = Revisions()
+        self._dirty: dict[str, None] = {}
+        self._active_before: str | None = None
+
+    # Reading
+
+    @property
+    def revision(self) -> int:
+        """Revision of the session on this device."""
+        return self.revisions.now
+
+    @property
+    def active(self) -> str | None:
+        """What is active on this device."""
+        entry = self.maps.own.get("a")
+        return entry.value if isinstance(entry, Field) else None
+
+    def everywhere(self) -> list[tuple[str, str | None, int]]:
+        """Return (device, active id, Unix milliseconds) for every device that ever set its active microcosm."""
+        return [
+            (device, entry.value, milliseconds(entry.stamp))
+            for device, entry in self.maps.each("a")
+            if isinstance(entry, Field)
+        ]
+
+    def fold(self, microcosm_id: str) -> Folded:
+        """Fold what is known of one reference right now, operations in progress included."""
+        return fold(self._rows(microcosm_id))
+
+    def _rows(self, microcosm_id: str) -> Iterable[Row]:
+        act_key, view_key = "r/" + microcosm_id, "v/" + microcosm_id
+        password_key, touch_key = "p/" + microcosm_id, "t/" + microcosm_id
+        for device, entries in self.maps.sources:
+            act, touch = entries.get(act_key), entries.get(touch_key)
+            view, password = entries.get(view_key), entries.get(password_key)
+            if act or view or password or touch:
+                yield Row(device, act, view, password, touch)  # type: ignore[arg-type] # the key tells the type
+
+    def restorable(self, now: int) -> list[Reference]:
+        """Return removed references that can still be restored, as they were; `revision` is 0."""
+        return [
+            self._reference(name, self.fold(name))
+            for name, gone in self.removed.items()
+            if milliseconds(gone) > now - RESTORABLE_FOR
+        ]
+
+    def _reference(self, name: str, folded: Folded) -> Reference:
+        view = folded.view.field.value if folded.view else None
+        password = folded.password.field.value if folded.password else None
+        return Reference(name, folded.last_accessed, password, view)
+
+    # Operations
+
+    def perform(self, operation: Callable[[], Outcome], origin: Origin) -> tuple[object, Change | None]:
+        """Run an operation whole or not at all; return its result and the visible change it made.
+
+        Raises what the operation raises, with everything taken back.
+        """
+        self.maps.begin()
+        self._active_before = self.active
+        try:
+            outcome = operation()
+        except BaseException:
+            self.maps.rollback()
+            self._dirty.clear()
+            raise
+        change = self.settle(origin)
+        return (outcome() if callable(outcome) else outcome), change
+
+    def put(self, key: str, entry: Entry | None) -> None:
+        """Write an own entry (see `DeviceMaps.put`) and remember which reference it is about."""
+        self.maps.put(key, entry)
+        name = reference_of(key)
+        if name is not None:
+            self._dirty[name] = None
+
+    def put_later(self, key: str, entry: Entry) -> None:
+        """As `put`, for what may reach the document later."""
+        self.maps.put_later(key, entry)
+        name = reference_of(key)
+        if name is not None:
+            self._dirty[name] = None
+
+    def check_revision(self, if_revision: int | None) -> None:
+        """Raise Conflict unless no explicit change of the session came after `if_revision`."""
+        if if_revision is not None and not self.revisions.explicit <= if_revision <= self.revision:
+            raise Conflict(revision=self.revision, current=None)
+
+    def check_reference(self, microcosm_id: str, if_revision: int | None) -> None:
+        """Raise Conflict unless the reference is at `if_revision` (0: must not exist)."""
+        if if_revision is None:
+            return
+        current = self.references.get(microcosm_id)
+        if if_revision != (current.revision if current else 0):
+            raise Conflict(
+                revision=current.revision if current else 0, current=current.value() if current else None
+            )
+
+    # Keeping what is visible in step
+
+    def refresh(self, origin: Origin, names: Iterable[str] | None = None) -> Change | None:
+        """Fold these references anew (default: all) and return the visible change, if any."""
+        self._active_before = self.active
+        if names is None:
+            names = {name for _, map_ in self.maps.sources for key in map_ if (name := reference_of(key))}
+            names |= self.references.keys() | self.removed.keys()
+        self._dirty.update(dict.fromkeys(names))
+        return self.settle(origin)
+
+    def settle(self, origin: Origin) -> Change | None:
+        """Fold what an operation touched, give it a revision if anything visible changed, return the change."""
+        changed: dict[str, Reference] = {}
+        explicit: set[str] = set()
+        removed: list[str] = []
+        conflicts: list[str] = []
+        dirty, self._dirty = self._dirty, {}
+        for name in dirty:
+            folded = self.fold(name)
+            self._note(name, folded, conflicts)
+            old = self.references.get(name)
+            if not folded.alive:
+                if old is not None:
+                    removed.append(name)
+                continue
+            new = self._reference(name, folded)
+            if old is None or not old.same_fields(new):
+                explicit.add(name)
+            elif old.last_accessed == new.last_accessed:
+                continue
+            changed[name] = new
+        active: str | Unset | None = self.active if self.active != self._active_before else ABSENT
+        if not changed and not removed and active is ABSENT and not conflicts:
+            return None
+        return self._publish(changed, frozenset(explicit), removed, active, conflicts, origin)
+
+    def _note(self, name: str, folded: Folded, conflicts: list[str]) -> None:
+        """Keep removals and rivals in step, and erase secrets that count for nobody any more."""
+        if folded.restorable:
+            self.removed[name] = folded.gone
+        else:
+            self.removed.pop(name, None)
+        if folded.alive and folded.rivals:
+            known = {each.field.value for each in self.rivals.get(name, ())}
+            if any(each.field.value not in known for each in folded.rivals):
+                conflicts.append(name)
+            self.rivals[name] = folded.rivals
+        else:
+            self.rivals.pop(name, None)
+        for device in folded.dead:
+            self.maps.erase(device, "p/" + name)
+
+    def _publish(
+        self,
+        changed: dict[str, Reference],
+        explicit: frozenset[str],
+        removed: list[str],
+        active: str | Unset | None,
+        conflicts: list[str],
+        origin: Origin,
+    ) -> Change:
+        before = self.revision
+        visible = bool(changed or removed or active is not ABSENT)
+        change = Change(
+            self.name,
+            before,
+            before + 1 if visible else before,
+            active,
+            changed,
+            tuple(removed),
+            origin,
+            explicit,
+            tuple(conflicts),
+        )
+        if visible:
+            self.revisions.record(change)
+        for name in removed:
+            del self.references[name]
+        for name, reference in changed.items():
+            reference.revision, reference.changed = self.revisions.of(name)
+            self.references[name] = reference
+        return change
+
+    # From peers, and growth
+
+    def merge(self, update: bytes, origin: Origin) -> Change | None:
+        """Apply a peer's update; return the visible change. Raises what `Document.apply` raises."""
+        keys = self.maps.merge(update)
+        return self.refresh(origin, {name for key in keys if (name := reference_of(key))})
+
+    def still_counts(self, key: str) -> bool:
+        """Tell whether an own entry is of use to anyone: visible, restorable, in conflict, or a tombstone."""
+        entry = self.maps.own.get(key)
+        inner = key.split("/", 2) if key.startswith("x/") else None
+        device, plain = (inner[1], inner[2]) if inner and len(inner) == 3 else (self.maps.device, key)
+        name = reference_of(plain)
+        if entry is None or name is None:
+            return entry is not None
+        return self._counts(device, name, entry, plain)
+
+    def _counts(self, device: str, name: str, entry: Entry, key: str) -> bool:
+        folded = self.fold(name)
+        if isinstance(entry, Act):
+            acts = [(each[0], act) for each in self.maps.each(key) if isinstance(act := each[1], Act)]
+            present = [(act.stamp, who) for who, act in acts if is_present(act, folded.gone, folded.forgot)]
+            return (
+                (entry.stamp, device) == max(present, default=None)
+                or (entry.gone > 0 and (entry.gone, device) == max((act.gone, who) for who, act in acts))
+                or (
+                    entry.forgot > 0 and (entry.forgot, device) == max((act.forgot, who) for who, act in acts)
+                )
+            )
+        if isinstance(entry, Touch):
+            return self._touch_counts(device, entry, key, folded)
+        assert isinstance(entry, Field)
+        if key.startswith("p/"):
+            return device not in folded.dead
+        winner = folded.view
+        return winner is not None and (winner.stamp, winner.device) == (entry.stamp, device)
+
+    def _touch_counts(self, device: str, entry: Touch, key: str, folded: Folded) -> bool:
+        touches = [
+            (touch, who)
+            for who, touch in self.maps.each(key)
+            if isinstance(touch, Touch) and touch.stamp > folded.life
+        ]
+        placed = max(((t.stamp, who) for t, who in touches if t.placed), default=(0, ""))
+        if entry.placed:
+            return (entry.stamp, device) == placed
+        newest = max(((t.milliseconds, who) for t, who in touches if t.stamp > placed[0]), default=None)
+        return entry.stamp > folded.life and (entry.milliseconds, device) == newest
+
+    def compact(self, now: int, drop: tuple[str, ...] = ()) -> list[bytes]:
+        """Rewrite the own map with the entries that still count; return the update for peers.
+
+        What a reference had when it was removed is let go once it can no longer be restored.
+        """
+        expired = {name for name, gone in self.removed.items() if milliseconds(gone) <= now - RESTORABLE_FOR}
+        for key in list(self.maps.own):
+            name = reference_of(key)
+            if name is None:
+                continue
+            fields_expired = name in expired and not key.startswith("r/")
+            if fields_expired or not self.still_counts(key):
+                del self.maps.own[key]
+        return self.maps.compact(drop)
