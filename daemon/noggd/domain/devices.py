@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -35,6 +35,17 @@ class Certificate(NamedTuple):
     der: bytes
     key: bytes
     device: str
+
+
+class Signer(Protocol):
+    """A device that can sign: what statements and pairing need of the own key, wherever it is kept."""
+
+    @property
+    def certificate(self) -> Certificate:
+        """The device's own certificate."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the Ed25519 signature over `message`."""
 
 
 def key_info(key: bytes) -> bytes:
