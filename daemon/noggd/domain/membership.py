@@ -151,7 +151,7 @@ def digest(genesis: Genesis, statements: Iterable[str]) -> bytes:
 
 
 def adds_by(statements: Iterable[Statement], device: str) -> frozenset[str]:
-    """Return the ids of all adds that a device signed; its removal keeps them, so that only that device goes."""
+    """Return the ids of all adds a device signed; its removal keeps them, so that only that device goes."""
     return frozenset(s.id for s in statements if isinstance(s, Add) and s.by == device)
 
 
