@@ -129,6 +129,8 @@ def _read_section(
                 event = TOMB_AFTER
             elif kind == _TYPE:
                 event = MAP_AFTER
+            else:
+                raise Malformed("unknown kind of struct")
         elif kind == _GC:
             if info:
                 raise Malformed("flags on a collected struct")
