@@ -1,0 +1,45 @@
+"""Entry of the `nogg` command, kept as light as the commonest question: `nogg status`.
+
+A plain status is answered without loading click, which takes longer than all the rest together. Every other
+command line goes to the tree of commands.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from noggd.cli.state import State
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        state = plain_status(given)
+        if state is not None and "_NOGG_COMPLETE" not in os.environ:
+            from noggd.cli.report import reporting
+            from noggd.cli.status import show_status
+
+            return reporting(state, lambda: show_status(state))
+        from noggd.cli.tree import run
+
+        return run(given)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
+
+
+def plain_status(given: Sequence[str]) -> State | None:
+    """Return the state of a run that is surely a `nogg status`, None for anything that needs a real parser."""
+    state, found, rest = State(), False, list(given)
+    while rest:
+        word = rest.pop(0)
+        if word == "status" and not found:
+            found = True
+        elif word == "--json":
+            state.output.json = True
+        elif word in ("--socket", "--session") and rest and not rest[0].startswith("-"):
+            setattr(state, word.removeprefix("--"), rest.pop(0))
+        else:
+            return None
+    return state if found else None
