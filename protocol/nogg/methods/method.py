@@ -88,7 +88,8 @@ class Method:
     @property
     def all_errors(self) -> tuple[type[NoggError], ...]:
         """Everything that a call of this method may be answered with instead of its result."""
-        conflict = (Conflict,) if "if_revision" in self.params.__annotations__ else ()
+        fields = getattr(self.params, "__origin__", self.params).__annotations__  # Annotated has an origin
+        conflict = (Conflict,) if "if_revision" in fields else ()
         storage = STORAGE_ERRORS if self.mutates else ()
         return tuple(dict.fromkeys(COMMON_ERRORS + storage + conflict + self.errors))
 
@@ -148,15 +149,17 @@ def faults(error: ValidationError) -> list[dict[str, str]]:
 
 
 def _path(fault: ErrorDetails) -> str:
-    unknown = fault["type"] == "extra_forbidden"
-    parts = list(fault["loc"])
-    *outer, last = parts or ["params"]
-    kept = [part for part in outer if part not in objects.UNION_BRANCHES]
-    if unknown and not _plain_name(str(last)):
-        last = "(unknown)"  # a name that no parameter could have may be anything, even a password
-    if unknown or last not in objects.UNION_BRANCHES:
-        kept.append(last)
-    return ".".join(map(str, kept))
+    where = fault["loc"]
+    parts = [part for place, part in enumerate(where) if not _is_branch(where, place)]
+    if fault["type"] == "extra_forbidden" and not _plain_name(str(parts[-1])):
+        parts[-1] = "(unknown)"  # a name that no parameter could have may be anything, even a password
+    return ".".join(map(str, parts)) or "params"
+
+
+def _is_branch(where: tuple[int | str, ...], place: int) -> bool:
+    """Say whether pydantic put this part there for the branch of a union: the caller never wrote it."""
+    before = where[:place]
+    return before in (("document",), ("devices",)) or (len(before) == 2 and before[0] == "ops")
 
 
 def _message(fault: ErrorDetails) -> str:

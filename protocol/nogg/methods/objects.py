@@ -19,8 +19,6 @@ MAX_INTEGER = 2**53 - 1
 PASSWORD_MAX = 1024
 VIEW_MAX = 255
 NAME_MAX = 255
-#: names that pydantic puts into a fault's path for the branch of a union, and that callers never wrote
-UNION_BRANCHES = frozenset({"register", "update", "remove", "set_active", "touch", "object", "array", "text"})
 
 MicrocosmID = Annotated[
     str,

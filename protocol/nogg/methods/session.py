@@ -129,11 +129,18 @@ class Since(Params):
     revision: Revision
 
 
+def _usual_keys() -> list[Key]:
+    return ["active", "microcosms"]
+
+
 class SubscribeParams(InSession):
     """`since`: the point that the caller knows, to get the difference instead of everything."""
 
     keys: NotRequired[
-        Annotated[list[Key], Field(max_length=8, description="Default: active and microcosms.")]
+        Annotated[
+            list[Key],
+            Field(default_factory=_usual_keys, max_length=8, description="Default: active and microcosms."),
+        ]
     ]
     since: NotRequired[Since]
 
