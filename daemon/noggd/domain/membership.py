@@ -72,10 +72,8 @@ def evaluate(genesis: Genesis, statements: Iterable[Statement]) -> Group:
 
     accepted = _follow(genesis, children, stands)
     present = _by_device(member for via, member in accepted.items() if via not in left)
-    aliases = {
-        *genesis.aliases,
-        *(a.alias for a in ours if isinstance(a, Add) and a.alias and a.id in accepted),
-    }
+    aliases = set(genesis.aliases)
+    aliases.update(*(a.aliases for a in ours if isinstance(a, Add) and a.id in accepted))
     return Group(
         genesis.id,
         genesis.identity,

@@ -64,14 +64,14 @@ class Genesis(Statement):
 class Add(Statement):
     """A member takes in a device. `via` is the statement by which the signer itself is a member.
 
-    `alias` is the identity id that the joiner had while alone, if it was another.
+    `aliases` are the identity ids that the joiner went by before.
     """
 
     group: str
     via: str
     certificate: Certificate
     name: str
-    alias: str | None
+    aliases: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +108,17 @@ def make_genesis(
 
 
 def make_add(
-    signer: Signer, group: str, via: str, certificate: Certificate, name: str, nonce: bytes, alias: str | None
+    signer: Signer,
+    group: str,
+    via: str,
+    certificate: Certificate,
+    name: str,
+    nonce: bytes,
+    aliases: Iterable[str] = (),
 ) -> Add:
     """State that the device of `certificate` joins; `nonce` as in `make_genesis`."""
     body = {
-        "alias": alias,
+        "aliases": sorted(set(aliases)),
         "certificate": _text(certificate.der),
         "group": group,
         "name": name,
@@ -182,7 +188,7 @@ def _genesis(fields: Mapping[str, object], common: Statement) -> Genesis:
 
 
 def _add(fields: Mapping[str, object], common: Statement) -> Add:
-    _expect(fields, "alias", "by", "certificate", "group", "name", "nonce", "t", "via")
+    _expect(fields, "aliases", "by", "certificate", "group", "name", "nonce", "t", "via")
     _bytes(fields["nonce"], NONCE_BYTES)
     return Add(
         common.id,
@@ -192,7 +198,7 @@ def _add(fields: Mapping[str, object], common: Statement) -> Add:
         _reference(fields["via"]),
         check_certificate(_bytes(fields["certificate"])),
         _name(fields["name"]),
-        None if fields["alias"] is None else _identity(fields["alias"]),
+        tuple(_identity(alias) for alias in _list(fields["aliases"])),
     )
 
 

@@ -52,9 +52,9 @@ class World:
         taken_in = [s.id for s in self.said if isinstance(s, Add) and s.certificate.device == device.id]
         return taken_in[-1] if taken_in else self.genesis.id
 
-    def add(self, by: Device, new: Device, *, via: str | None = None, alias: str | None = None) -> Add:
+    def add(self, by: Device, new: Device, *, via: str | None = None, aliases: tuple[str, ...] = ()) -> Add:
         made = statements.make_add(
-            by, self.genesis.id, via or self.via(by), new.certificate, new.name, self.nonce(), alias
+            by, self.genesis.id, via or self.via(by), new.certificate, new.name, self.nonce(), aliases
         )
         self.said.append(made)
         return made

@@ -141,9 +141,9 @@ def test_leaving_does_not_undo_a_removal(world: World) -> None:
 
 def test_joiners_bring_their_old_identity_as_an_alias() -> None:
     world = World(A)
-    world.add(A, B, alias=identity_id(b"b" * 27))
-    world.add(D, E, alias=identity_id(b"e" * 27))
-    world.add(A, C, alias=world.genesis.identity)
+    world.add(A, B, aliases=(identity_id(b"b" * 27),))
+    world.add(D, E, aliases=(identity_id(b"e" * 27),))
+    world.add(A, C, aliases=(world.genesis.identity,))
     assert world.group().aliases == (identity_id(b"b" * 27),)
 
 

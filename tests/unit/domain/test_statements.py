@@ -25,7 +25,7 @@ A, B = Device(1), Device(2)
 
 def one_of_each() -> list[Statement]:
     world = World(A)
-    add = world.add(A, B, alias=identity_id(b"b" * 27))
+    add = world.add(A, B, aliases=(identity_id(b"b" * 27),))
     return [world.genesis, add, world.remove(A, B, {add.id}), world.leave(B)]
 
 
@@ -148,7 +148,7 @@ def test_a_group_is_founded_by_who_signs() -> None:
 def test_names_that_deceive_are_refused(name: str) -> None:
     genesis = make_genesis(A, "a", identity_id(b"g" * 27), bytes(16))
     with pytest.raises(ProtocolError, match="name"):
-        make_add(A, genesis.id, genesis.id, B.certificate, name, bytes(16), None)
+        make_add(A, genesis.id, genesis.id, B.certificate, name, bytes(16))
 
 
 def test_long_and_unsorted_lists_are_refused() -> None:
