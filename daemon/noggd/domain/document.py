@@ -63,10 +63,7 @@ class Document:
         self._root = self._doc.get(ROOT, type=Map)
         self._updates: list[bytes] = []
         self._events: list[tuple[list[Any], dict[str, Any]]] = []
-        self._subscriptions: list[Subscription] = [
-            self._doc.observe(self._on_update),
-            self._root.observe_deep(self._on_events),
-        ]
+        self._subscription: Subscription = self._doc.observe(self._on_update)
 
     def _on_update(self, event: TransactionEvent) -> None:
         self._updates.append(event.update)
@@ -76,10 +73,7 @@ class Document:
 
     def close(self) -> None:
         """Let go of the Y document; a subscription that is left behind would keep it in memory for ever."""
-        doc_subscription, root_subscription = self._subscriptions
-        self._doc.unobserve(doc_subscription)
-        self._root.unobserve(root_subscription)
-        self._subscriptions = []
+        self._doc.unobserve(self._subscription)
 
     def devices(self) -> dict[str, dict[str, Any]]:
         """Return the stored entries of every device map. Linear in the document: for loading only."""
@@ -142,7 +136,6 @@ class Document:
         return own
 
     def _written(self) -> bytes | None:
-        self._events.clear()
         updates, self._updates = self._updates, []
         for update in updates:
             self._guard.own_write(update)
@@ -157,6 +150,8 @@ class Document:
         (a ProtocolError) where it is malformed or hostile, Broken where the document has to be loaded anew.
         """
         checked = self._guard.check(update)
+        # only while a foreign update is applied: translating the events of our own writes costs more than writing
+        subscription = self._root.observe_deep(self._on_events)
         try:
             self._doc.apply_update(update)
         except ValueError as error:
@@ -165,6 +160,8 @@ class Document:
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 raise
             raise Broken(f"{type(error).__name__} while applying an update") from error
+        finally:
+            self._root.unobserve(subscription)
         self._guard.accept(checked)
         self.fresh = bool(self._updates)
         self._updates.clear()

@@ -47,10 +47,16 @@ class DeviceMaps:
         self._undo: list[tuple[str, Entry | None, object, object]] = []
         self._erased_before = 0
         self._own_replaced = False
+        self._secret_left = False
         if document is not None:
             for name, stored in document.devices().items():
                 self.entries[name] = self._parsed(stored)
         self._gather()
+
+    def close(self) -> None:
+        """Let go of the document."""
+        if self.document is not None:
+            self.document.close()
 
     @property
     def own(self) -> dict[str, Entry]:
@@ -129,6 +135,7 @@ class DeviceMaps:
         """Write an own entry, or delete it (None); it reaches the document at the next `flush`."""
         self._remember(key)
         self._later.pop(key, None)
+        self._note_secret(key, self.own.get(key))
         if entry is None:
             self.own.pop(key, None)
             self._pending[key] = None
@@ -172,9 +179,19 @@ class DeviceMaps:
                     self._erase[holder, copy] = None
 
     @property
-    def waiting(self) -> bool:
-        """Whether entries wait for `hurry`."""
-        return bool(self._later)
+    def later(self) -> list[str]:
+        """The keys that wait for `hurry`."""
+        return list(self._later)
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether the next `flush` has something to write."""
+        return bool(self._pending or self._erase or self._own_replaced)
+
+    def secret_left(self) -> bool:
+        """Tell, once, whether a password was replaced or deleted: the journal still holds its bytes."""
+        left, self._secret_left = self._secret_left, False
+        return left
 
     def hurry(self) -> None:
         """Let the entries that may wait go with the next flush."""
@@ -195,12 +212,16 @@ class DeviceMaps:
         if self._pending or self._erase:
             updates.append(self.document.write(self._pending, self._erase))
         for device, key in self._erase:
-            self.entries.get(device, {}).pop(key, None)
+            self._note_secret(key, self.entries.get(device, {}).pop(key, None))
         if any(key[0] == "x" for _, key in self._erase):
             self._gather()
         self._pending, self._erase = {}, {}
         self._undo.clear()
         return [update for update in updates if update is not None]
+
+    def _note_secret(self, key: str, before: Entry | None) -> None:
+        if before is not None and (key.startswith("p/") or (key[0] == "x" and "/p/" in key)):
+            self._secret_left = True
 
     # From peers
 
@@ -216,6 +237,7 @@ class DeviceMaps:
                 changed |= self._repair(stored)
             elif stored is None:
                 old = self.entries.pop(device, {})
+                self._secret_left = True
                 new = self.entries[device] = self._parsed(self.document.device_map(device))
                 changed |= {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
             else:
@@ -226,6 +248,7 @@ class DeviceMaps:
     def _take(self, entries: dict[str, Entry], stored: dict[str, Any]) -> set[str]:
         for key, value in stored.items():
             entry = None if value is None else parse(key, value)
+            self._note_secret(key, entries.get(key))
             if entry is None:
                 entries.pop(key, None)
             else:
@@ -247,7 +270,7 @@ class DeviceMaps:
                 if value is not None:
                     self._pending.setdefault(key, None)
             elif value is None and not self.still_counts(key):
-                del self.own[key]
+                self._note_secret(key, self.own.pop(key))
                 changed.add(key)
             elif value != encode(mine):
                 self._pending.setdefault(key, encode(mine))

@@ -12,7 +12,7 @@ from noggd.domain.entries import Field, Flag
 from noggd.domain.hlc import HybridClock
 from noggd.domain.maps import DeviceMaps
 
-DOCUMENT = "person"
+PERSON = "person"
 """Name of the person's document on the wire and in the journal."""
 
 
@@ -75,6 +75,18 @@ class Person:
         """Apply a peer's update; return the keys that changed. Raises what `Document.apply` raises."""
         return self.maps.merge(update)
 
-    def forget_name(self) -> None:
-        """Let go of the name that this device gave the person: the group that it joins has one."""
-        self.maps.put("u", None)
+    def adopt(self, device: str) -> None:
+        """Keep what a device that leaves had written last: the person's name, sessions."""
+        for key, entry in list(self.maps.entries.get(device, {}).items()):
+            newest = self.maps.newest(key)
+            if (key == "u" or key.startswith("s/")) and newest is not None and newest[0] == device:
+                self.maps.put(f"x/{device}/{key}", entry)
+
+    def prepare_to_join(self, keep_username: bool) -> None:
+        """Let go of the name that this device gave the person where the group has one, and of dropped sessions."""
+        if not keep_username:
+            for key in [key for key in self.maps.own if key == "u" or key.endswith("/u")]:
+                self.maps.put(key, None)
+        for name in {key[2:] for key in self.maps.own if key.startswith("s/")}:
+            if not self.has_session(name):
+                self.maps.put("s/" + name, None)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nogg.errors import NotFound
+from nogg.ids import seed_order
 from noggd.domain.entries import PLACED, REMOVED, RESTORED, Act, Field, Touch
 from noggd.domain.hlc import milliseconds
 from noggd.domain.reference import Reference
@@ -69,7 +70,8 @@ def forget(session: Session, now: int, microcosm_id: str) -> dict[str, bool]:
 def conflicts(session: Session) -> list[dict[str, Any]]:
     """Return each reference whose password was set concurrently, the values newest first."""
     found = []
-    for name, rivals in session.rivals.items():
+    for name in sorted(session.rivals, key=seed_order):
+        rivals = session.rivals[name]
         winner = session.fold(name).password
         if winner is None:
             continue

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from nogg.errors import Conflict
 from noggd.domain.changes import ABSENT, Change, Origin, Unset
 from noggd.domain.document import Document
-from noggd.domain.entries import Act, Entry, Field, Touch, reference_of
+from noggd.domain.entries import PLACED, REGISTERED, Act, Entry, Field, Touch, reference_of
 from noggd.domain.fold import Folded, Row, Written, fold, is_present
 from noggd.domain.hlc import HybridClock, milliseconds
 from noggd.domain.maps import DeviceMaps
@@ -149,10 +149,7 @@ class SessionState:
     def refresh(self, origin: Origin, names: Iterable[str] | None = None) -> Change | None:
         """Fold these references anew (default: all) and return the visible change, if any."""
         self._active_before = self.active
-        if names is None:
-            names = {name for _, map_ in self.maps.sources for key in map_ if (name := reference_of(key))}
-            names |= self.references.keys() | self.removed.keys()
-        self._dirty.update(dict.fromkeys(names))
+        self._dirty.update(dict.fromkeys(self._names() if names is None else names))
         return self.settle(origin)
 
     def settle(self, origin: Origin) -> Change | None:
@@ -228,6 +225,24 @@ class SessionState:
             self.references[name] = reference
         return change
 
+    def load(self) -> None:
+        """Fold everything that was just loaded, under the revisions that it had when it was journalled."""
+        for name in self._names():
+            folded = self.fold(name)
+            self._note(name, folded, [])
+            if folded.alive:
+                reference = self._reference(name, folded)
+                reference.revision, reference.changed = self.revisions.of(name)
+                self.references[name] = reference
+
+    def _names(self) -> set[str]:
+        names = {name for _, map_ in self.maps.sources for key in map_ if (name := reference_of(key))}
+        return names | self.references.keys() | self.removed.keys()
+
+    def waiting_touches(self) -> dict[str, int]:
+        """Return the stamps of accesses that no update holds yet, by reference."""
+        return {key[2:]: self.maps.own[key].stamp for key in self.maps.later}
+
     # From peers, and growth
 
     def merge(self, update: bytes, origin: Origin) -> Change | None:
@@ -291,3 +306,48 @@ class SessionState:
             if fields_expired or not self.still_counts(key):
                 del self.maps.own[key]
         return self.maps.compact(drop)
+
+    # Leaving and joining
+
+    def adopt(self, device: str) -> None:
+        """Copy what still counts of a device that leaves into the own map, original stamps kept."""
+        for key, entry in list(self.maps.entries.get(device, {}).items()):
+            name = reference_of(key)
+            if name is None:
+                continue
+            if key.startswith("x/"):
+                if key not in self.maps.own:
+                    self.put(key, entry)
+            elif self._counts(device, name, entry, key):
+                self.put(f"x/{device}/{key}", entry)
+
+    def prepare_to_join(self, origin: Origin) -> tuple[list[bytes], Change | None]:
+        """Make the document ready to be merged into a group's: what was removed alone removes nothing there.
+
+        Removals and what they kept go, living references lose every trace of former removals, maps of devices
+        that no longer count go as a whole.
+        """
+        cleaned = {
+            key: self._without_removals(key, name)
+            for key in self.maps.own
+            if (name := reference_of(key)) is not None
+        }
+        for key, entry in cleaned.items():
+            if entry is None:
+                del self.maps.own[key]
+            else:
+                self.maps.own[key] = entry
+        others = tuple(device for device in self.maps.entries if device != self.maps.device)
+        updates = [*self.maps.flush(), *self.maps.compact(others)]
+        self.removed.clear()
+        return updates, self.refresh(origin)
+
+    def _without_removals(self, key: str, name: str) -> Entry | None:
+        entry, folded = self.maps.own[key], self.fold(name)
+        if not folded.alive or not self.still_counts(key):
+            return None
+        if isinstance(entry, Act):
+            if not is_present(entry, folded.gone, folded.forgot):
+                return None
+            return Act(entry.stamp, REGISTERED if entry.kind == REGISTERED else PLACED)
+        return entry._replace(forgot=None) if isinstance(entry, Field) else entry

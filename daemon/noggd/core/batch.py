@@ -1,0 +1,214 @@
+"""One batch: items that are run one after the other against the documents in memory, and what they leave.
+
+Everything here happens inside the writer, between two commits. Nothing here waits, replies or writes to disk.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from nogg.errors import InternalError, NoggError, ProtocolError
+from noggd.core.records import Record
+from noggd.core.replicas import Replicas, document_of, session_of
+from noggd.domain.changes import Change, Origin
+from noggd.domain.document import Broken, Incomplete
+from noggd.domain.person import PERSON, Person
+from noggd.domain.revisions import as_record
+from noggd.domain.session import Session
+
+log = logging.getLogger(__name__)
+
+Reply = Callable[[Any], None]
+"""Called once with a result or an error instance."""
+
+
+class Item:
+    """Something to do in a batch, and whom to tell."""
+
+    __slots__ = ("changes", "failed", "reply", "result", "run")
+
+    def __init__(self, run: Callable[[Batch], object], reply: Reply) -> None:
+        self.run = run
+        self.reply = reply
+        self.result: object = None
+        self.changes: list[Change] = []
+        self.failed = False
+
+    def fresh(self) -> Item:
+        """Return the item as it was before it ran."""
+        return Item(self.run, self.reply)
+
+
+class Batch:
+    """What is done with one fsync.
+
+    `touched`: documents that a failure has to build anew. `updates`: (document, update, device it came from).
+    """
+
+    def __init__(self, replicas: Replicas, items: list[Item]) -> None:
+        self.replicas = replicas
+        self.items = items
+        self.touched: set[str] = set()
+        self.updates: list[tuple[str, bytes, str]] = []
+        self.person_touched = False
+        self.active_elsewhere = False
+        self.secret_left = False
+        self._record = Record()
+        self._item = items[0] if items else Item(lambda batch: None, lambda result: None)
+
+    def run(self) -> Record:
+        """Run all items and return what the journal has to hold. Raises Broken (see `broken`)."""
+        for item in self.items:
+            self._item = item
+            try:
+                item.result = item.run(self)
+            except (NoggError, ProtocolError, Incomplete) as error:
+                item.result = error
+            except Broken:
+                raise
+            except Exception:  # whatever fails inside one operation must not stop the service
+                log.exception("an operation failed")
+                item.result = InternalError()
+        self._flush()
+        record = self._record
+        record.clock = self.replicas.clock.last
+        record.updates = [(name, update) for name, update, _ in self.updates]
+        return record
+
+    def broken(self, error: Broken) -> None:
+        """Note that the present item broke a document: it fails, the others can be run again."""
+        self._item.failed = True
+        self._item.result = ProtocolError(str(error))
+
+    def _flush(self) -> None:
+        for name in sorted(self.touched):
+            maps = self.replicas.maps(name)
+            if maps is None:
+                continue
+            self._take(name, maps.flush())
+            self.secret_left |= maps.secret_left()
+
+    def _take(self, document: str, updates: list[bytes]) -> None:
+        self.updates.extend((document, update, self.replicas.device) for update in updates)
+
+    def _note(self, change: Change | None) -> None:
+        if change is not None:
+            self._item.changes.append(change)
+            if change.revision != change.from_revision:
+                self._record.changes.setdefault(change.session, []).append(as_record(change))
+
+    # What items do
+
+    def change(self, name: str, operation: Callable[[Session], object], origin: Origin, now: int) -> object:
+        """Run an operation on a session."""
+        known = name in self.replicas.sessions
+        session = self.replicas.session(name)
+        self.touched.add(document_of(name))
+        try:
+            result, change = session.perform(lambda: operation(session), origin)
+        finally:
+            if not known and not session.maps.unwritten and not session.maps.later:
+                del self.replicas.sessions[name]
+                session.maps.close()
+        self._note(change)
+        if session.maps.unwritten and not self.replicas.person.has_session(name):
+            self._person().note_session(now, name, True)
+        return result
+
+    def _person(self) -> Person:
+        self.touched.add(PERSON)
+        self.person_touched = True
+        return self.replicas.person
+
+    def change_person(self, operation: Callable[[Person], object]) -> object:
+        """Run an operation on the person's document."""
+        person = self._person()
+        return person.perform(lambda: operation(person))
+
+    def drop(self, name: str, origin: Origin, now: int) -> object:
+        """Remove a session: its references for all devices, and its name from the list."""
+        if not self.replicas.person.has_session(name) and name not in self.replicas.sessions:
+            return {"dropped": False}
+        result = self.change(name, lambda session: session.drop(now), origin, now)
+        self._person().note_session(now, name, False)
+        return result
+
+    def touch(self, name: str, microcosm_id: str, now: int, origin: Origin) -> None:
+        """Count an access; it reaches the document later."""
+        session = self.replicas.sessions.get(name)
+        if session is None:
+            return
+        self.touched.add(document_of(name))
+        _, change = session.perform(lambda: session.touch(now, microcosm_id), origin)
+        self._note(change)
+        key = "t/" + microcosm_id
+        if key in session.maps.own:
+            self._record.touches.setdefault(name, {})[microcosm_id] = session.maps.own[key].stamp
+
+    def hurry(self) -> None:
+        """Let waiting accesses go into the documents."""
+        for name, session in self.replicas.sessions.items():
+            if session.maps.later:
+                self.touched.add(document_of(name))
+                session.maps.hurry()
+
+    def merge(self, document: str, update: bytes, origin: Origin) -> None:
+        """Merge a peer's update into a document."""
+        name = session_of(document)
+        self.touched.add(document)
+        if name is None:
+            self._person().merge(update)
+            maps = self.replicas.person.maps
+        else:
+            session = self.replicas.session(name)
+            elsewhere = session.everywhere()
+            self._note(session.merge(update, origin))
+            self.active_elsewhere |= session.everywhere() != elsewhere
+            maps = session.maps
+        assert maps.document is not None
+        if maps.document.fresh:
+            self.updates.append((document, update, origin.device))
+
+    def set_members(self, members: frozenset[str]) -> None:
+        """Let only these devices' maps count, in every document."""
+        self.replicas.members = members
+        self._person().maps.set_members(members)
+        for name, session in self.replicas.sessions.items():
+            self.touched.add(document_of(name))
+            session.maps.set_members(members)
+            self._note(session.refresh(Origin(self.replicas.device)))
+
+    def exclude(self, device: str, members: frozenset[str], now: int) -> None:
+        """Adopt what a device that left had written, then let it count no more and drop its maps."""
+        self._person().adopt(device)
+        for session in self.replicas.sessions.values():
+            session.adopt(device)
+        self.set_members(members)
+        self._take(
+            PERSON, [*self.replicas.person.maps.flush(), *self.replicas.person.maps.compact((device,))]
+        )
+        for name, session in self.replicas.sessions.items():
+            self._take(document_of(name), [*session.maps.flush(), *session.compact(now, (device,))])
+
+    def join(self, keep_username: bool) -> dict[str, int]:
+        """Let go of what must not reach into the group that is joined; return what will be merged."""
+        counted = {"sessions": 0, "references": 0}
+        self._person().prepare_to_join(keep_username)
+        for name, session in self.replicas.sessions.items():
+            self.touched.add(document_of(name))
+            updates, change = session.prepare_to_join(Origin(self.replicas.device))
+            self._take(document_of(name), updates)
+            self._note(change)
+            counted["sessions"] += 1
+            counted["references"] += len(session.references)
+        return counted
+
+    def compact(self, now: int) -> None:
+        """Rewrite the own maps that have been written often."""
+        for name, session in self.replicas.sessions.items():
+            if session.maps.compaction_due:
+                self._take(document_of(name), session.maps.flush())
+                self._take(document_of(name), session.compact(now))
+                self.touched.add(document_of(name))

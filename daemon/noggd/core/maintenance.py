@@ -1,0 +1,108 @@
+"""What the writer does by and by: accesses into the journal and the documents, compaction of maps and journal.
+
+Timers only decide when; the work is done inside batches, or in the journal's thread between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from noggd.core.batch import Batch
+from noggd.core.replicas import Replicas
+from noggd.domain.changes import Origin
+
+if TYPE_CHECKING:
+    from noggd.core.writer import Core
+
+TOUCH_DELAY = 0.3
+"""Seconds until an access is in the journal (contract: 1)."""
+
+DOCUMENT_DELAY = 3.0
+"""Seconds until accesses are in the document and on their way to peers (contract: 5)."""
+
+SECRET_DELAY = 20.0
+"""Seconds until the journal is compacted after a secret went (contract: 60 until its bytes are gone)."""
+
+COMPACT_BYTES = 4 << 20
+"""Bytes of records after which the journal is compacted."""
+
+
+class Maintenance:
+    """The timers of one core."""
+
+    def __init__(self, core: Core, loop: asyncio.AbstractEventLoop) -> None:
+        self._core = core
+        self._loop = loop
+        self._touches: dict[tuple[str, str], tuple[int, Origin]] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._compaction_wanted = False
+        self._bytes = 0
+
+    def _after(self, name: str, seconds: float, run: object) -> None:
+        if name not in self._timers:
+            self._timers[name] = self._loop.call_later(seconds, self._fire, name, run)
+
+    def _fire(self, name: str, run: object) -> None:
+        del self._timers[name]
+        assert callable(run)
+        run()
+
+    def touch(self, session: str, microcosm_id: str, now: int, origin: Origin) -> None:
+        """Note an access: only the latest of a reference is written."""
+        self._touches[session, microcosm_id] = (now, origin)
+        self._after("touches", TOUCH_DELAY, self._write_touches)
+
+    def _write_touches(self) -> None:
+        touches, self._touches = self._touches, {}
+        if touches:
+            self._core.submit(lambda batch: _run_touches(batch, touches), lambda result: None)
+            self._after("documents", DOCUMENT_DELAY, self._write_documents)
+
+    def _write_documents(self) -> None:
+        self._core.submit(lambda batch: batch.hurry(), lambda result: None)
+
+    def note_waiting(self, replicas: Replicas) -> None:
+        """Note what a former process left for later."""
+        if any(session.maps.later for session in replicas.sessions.values()):
+            self._after("documents", DOCUMENT_DELAY, self._write_documents)
+
+    def written(self, batch: Batch) -> None:
+        """Note what a batch left behind."""
+        self._bytes += sum(len(update) for _, update, _ in batch.updates) + 64
+        if batch.secret_left:
+            self._after("secret", SECRET_DELAY, self.want_compaction)
+        if self._bytes > COMPACT_BYTES:
+            self.want_compaction()
+        if any(session.maps.compaction_due for session in batch.replicas.sessions.values()):
+            self._core.compact_maps(lambda result: None)
+
+    def want_compaction(self) -> None:
+        """Compact the journal as soon as nothing is being written."""
+        self._compaction_wanted = True
+        self._core.wake()
+
+    def between_batches(self) -> None:
+        """Do what needs memory and disk to be equal: called between batches."""
+        if self._compaction_wanted:
+            self._compaction_wanted = False
+            self._bytes = 0
+            self._core.compact_journal(self._compacted)
+
+    def _compacted(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._after("secret", SECRET_DELAY, self.want_compaction)
+
+    def close(self) -> None:
+        """Write what waits, stop the timers."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._write_touches()
+        for timer in self._timers.values():
+            timer.cancel()
+
+
+def _run_touches(batch: Batch, touches: dict[tuple[str, str], tuple[int, Origin]]) -> None:
+    for (session, microcosm_id), (now, origin) in touches.items():
+        batch.touch(session, microcosm_id, now, origin)

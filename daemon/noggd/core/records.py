@@ -1,0 +1,64 @@
+"""What one batch leaves in the journal, as bytes: updates of documents, revisions, accesses not yet in a document.
+
+Layout: 4 bytes length of the header, the header (JSON), then the updates one after the other.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from nogg.errors import ProtocolError
+
+
+@dataclass(slots=True)
+class Record:
+    """One batch.
+
+    `updates`: (document, update) in order. `changes`: per session the revision records (`revisions.as_record`).
+    `touches`: per session stamps of last access by reference that no update holds yet. `clock`: the hybrid
+    logical clock after the batch. `meta`: keys of the store's own that change with it.
+    """
+
+    clock: int = 0
+    updates: list[tuple[str, bytes]] = field(default_factory=list)
+    changes: dict[str, list[Any]] = field(default_factory=dict)
+    touches: dict[str, dict[str, int]] = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to keep."""
+        return not (self.updates or self.changes or self.touches or self.meta)
+
+    def encode(self) -> bytes:
+        """Return the record as bytes for the journal."""
+        header = json.dumps(
+            {
+                "clock": self.clock,
+                "updates": [(name, len(update)) for name, update in self.updates],
+                "changes": self.changes,
+                "touches": self.touches,
+                "meta": self.meta,
+            },
+            separators=(",", ":"),
+        ).encode()
+        return b"".join([len(header).to_bytes(4, "big"), header, *(update for _, update in self.updates)])
+
+
+def decode(data: bytes) -> Record:
+    """Read a record of the journal. Raises ProtocolError where it is not one."""
+    length = int.from_bytes(data[:4], "big")
+    try:
+        header = json.loads(data[4 : 4 + length])
+        record = Record(header["clock"], [], header["changes"], header["touches"], header["meta"])
+        start = 4 + length
+        for name, size in header["updates"]:
+            record.updates.append((name, data[start : start + size]))
+            start += size
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ProtocolError("a record of the journal cannot be read") from error
+    if start != len(data):
+        raise ProtocolError("a record of the journal has the wrong length")
+    return record
