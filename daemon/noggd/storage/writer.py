@@ -1,0 +1,102 @@
+"""The journal's own thread: commits wait for the disk here, not in the event loop.
+
+Strictly first in, first out. Not here: what belongs into one commit (the core decides), and the store itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Thread
+from typing import TypeVar
+
+from nogg.errors import ShuttingDown
+from noggd.storage.journal import Journal
+
+T = TypeVar("T")
+
+
+class JournalWriter:
+    """Runs work on a journal one after the other in a thread of its own, until :meth:`close`.
+
+    Callbacks run in that thread. `submit` and `run` belong to one thread, the core's.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._accepted = 0
+        self._finished = 0
+        self._failed_upto = 0
+        self._failure: BaseException | None = None
+        self._broken: BaseException | None = None
+        self._closed = False
+        self._thread = Thread(target=self._work, name="journal", daemon=True)
+        self._thread.start()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is queued or running: then the submitting thread may use the journal itself."""
+        return self._finished == self._accepted
+
+    def submit(self, record: bytes, done: Callable[[BaseException | None], None]) -> None:
+        """Append a record, then call `done` with None or what went wrong.
+
+        When an append fails, those that were submitted behind it fail with it: they were made on top of it.
+        """
+        number = self._accept()
+
+        def job() -> None:
+            error = self._failure if number <= self._failed_upto else None
+            if error is None:
+                try:
+                    self.journal.append(record)
+                except BaseException as caught:  # handed to the caller, whatever it is
+                    error = self._failure = caught
+                    self._failed_upto = self._accepted
+            done(error)
+
+        self._jobs.put(job)
+
+    def run(self, work: Callable[[], T], done: Callable[[T | None, BaseException | None], None]) -> None:
+        """Do other work on the journal, then call `done` with its result, or with None and what went wrong."""
+        self._accept()
+
+        def job() -> None:
+            try:
+                result = work()
+            except BaseException as error:  # handed to the caller, whatever it is
+                done(None, error)
+            else:
+                done(result, None)
+
+        self._jobs.put(job)
+
+    def close(self) -> None:
+        """Finish what was accepted and end the thread. The journal stays open; its owner closes it.
+
+        Raises what a callback raised, if one did.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._jobs.put(None)
+        self._thread.join()
+        if self._broken is not None:
+            raise self._broken
+
+    def _accept(self) -> int:
+        if self._closed:
+            raise ShuttingDown
+        self._accepted += 1
+        return self._accepted
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                job()
+            except (
+                BaseException
+            ) as error:  # a callback failed: what is queued must reach the disk all the same
+                self._broken = self._broken or error
+            self._finished += 1
