@@ -95,3 +95,4 @@ def complete_with(names: Callable[[State], Iterable[str]]) -> Callable[..., list
 complete_ids = complete_with(known_ids)
 complete_removed = complete_with(lambda state: known_ids(state, removed=True))
 complete_devices = complete_with(lambda state: [d["id"] for d in state.call("device.list")["devices"]])
+complete_methods = complete_with(lambda state: [m["name"] for m in state.call("rpc.discover")["methods"]])

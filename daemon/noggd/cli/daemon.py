@@ -129,7 +129,7 @@ def _last_words(status: int, log: Path) -> str:
 def stop(state: State) -> bool:
     """Stop the daemon and wait until its process is gone; return whether one was running."""
     try:
-        pid = state.call("daemon.status").get("pid")
+        pid = state.call("daemon.status")["pid"]
         state.call("daemon.shutdown")
     except NotRunning:
         return False

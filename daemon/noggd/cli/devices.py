@@ -92,11 +92,15 @@ def leave_group(state: State, yes: bool) -> None:
 
 
 @click.command(cls=Command)
-@click.option("--username", metavar="NAME", help="Set the name of the person.")
+@click.option("--username", metavar="NAME", help="Set the name; an empty one clears it.")
 @pass_state
 def identity(state: State, username: str | None) -> None:
     """Show or name the person whose devices these are."""
-    answer = state.call("identity.get") if username is None else state.call("identity.set", username=username)
+    answer = (
+        state.call("identity.get")
+        if username is None
+        else state.call("identity.set", username=username or None)
+    )
     if not answer["username"] and not state.output.json:
         note("no name set; give one with: nogg identity --username NAME")
     state.output.result(

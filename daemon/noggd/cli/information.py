@@ -9,6 +9,7 @@ import click
 
 from nogg.errors import NoggError
 from noggd.cli.base import Command, pass_state
+from noggd.cli.choose import complete_methods
 from noggd.cli.exits import usage
 from noggd.cli.output import mask, printable
 from noggd.cli.state import State
@@ -62,7 +63,7 @@ def version(state: State) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("method", metavar="METHOD")
+@click.argument("method", metavar="METHOD", shell_complete=complete_methods)
 @click.argument("parameters", metavar="[NAME=VALUE...|JSON|-]", nargs=-1)
 @pass_state
 def call(state: State, method: str, parameters: tuple[str, ...]) -> None:

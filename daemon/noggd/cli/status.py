@@ -44,6 +44,8 @@ def gather(state: State) -> Facts:
 
 def next_step(facts: Facts) -> str | None:
     """Return the command that this installation most needs next, None if nothing is missing."""
+    if facts["daemon"]["health"]["problems"]:
+        return "nogg call daemon.doctor  (says what to do about the problems)"
     if facts["session"]["conflicts"]:
         return "nogg conflicts  (two devices set different passwords)"
     if not facts["session"]["references"]:
@@ -58,6 +60,8 @@ def next_step(facts: Facts) -> str | None:
 def _screen(facts: Facts) -> Iterator[str]:
     device, session, peers = facts["device"], facts["session"], facts["sync"]["peers"]
     yield _line("daemon", _daemon(facts["daemon"]))
+    for problem in facts["daemon"]["health"]["problems"]:
+        yield _line("", style(f"problem: {printable(problem)}", "red"))
     yield _line("device", f"{printable(device['name'])}  {device['id']}")
     yield _line("you", printable(facts["identity"]["username"] or "no name set"))
     count = session["references"]
@@ -78,12 +82,7 @@ def _line(title: str, text: str) -> str:
 
 
 def _daemon(status: Facts) -> str:
-    parts = [f"noggd {status['version']}"]
-    if "uptime_s" in status:
-        parts.append(f"up {span(status['uptime_s'])}")
-    if "pid" in status:
-        parts.append(f"process {status['pid']}")
-    return ", ".join(parts)
+    return f"noggd {status['version']}, up {span(status['uptime_s'])}, process {status['pid']}"
 
 
 def _peer(peer: Facts) -> str:

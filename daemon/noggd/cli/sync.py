@@ -43,7 +43,7 @@ def _rows(answer: dict[str, Any]) -> list[str]:
             peer["address"] or "",
             "" if peer["rtt_ms"] is None else f"{peer['rtt_ms']:.1f} ms",
             ago(peer["last_sync"]),
-            peer["behind"],
+            "" if peer["behind"] is None else peer["behind"],
         )
         for peer in answer["peers"]
     ]

@@ -47,7 +47,7 @@ def import_(state: State, file: Path, dry_run: bool) -> None:
         document = json.loads(text)
     except ValueError as error:
         raise Failure(f"{file} is not JSON: {error}", kind="invalid_params") from error
-    given = document if isinstance(document, dict) else text
+    given = document if isinstance(document, dict | list) else text
     session = _rehearsal(state) if dry_run else state.session
     answer = state.call("session.import", session=session, document=given)
     answered = {"session": state.session, "dry_run": dry_run, **answer}
@@ -76,4 +76,4 @@ def _lines(answer: dict[str, Any], dry_run: bool) -> Iterator[str]:
     if answer["quarantined"]:
         note(f"{len(answer['quarantined'])} entries cannot be taken:")
         for entry in answer["quarantined"]:
-            note(f"  {printable(entry['id'])}: {printable(entry['reason'])}")
+            note(f"  {printable(entry['id'] or '(no id)')}: {printable(entry['reason'])}")

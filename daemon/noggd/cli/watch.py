@@ -68,7 +68,7 @@ def follow(connection: "Connection", session: str, since: Position | None) -> It
             if method == "subscription.resync" and params.get("subscription") == mine:
                 connection.call("session.unsubscribe", subscription=mine)
                 break  # the daemon lost the thread for us: ask for what changed since
-            if params.get("subscription", mine) != mine:
+            if params.get("subscription", mine) != mine or params.get("session", session) != session:
                 continue
             told = {"event": method, **_without(params, "subscription")}
             if method == "session.changed":
@@ -101,8 +101,7 @@ def _changes(told: dict[str, Any]) -> Iterator[str]:
     if told["event"] == "state":
         yield f"session {told['session']}: {len(told['set'])} microcosms at revision {told['revision']}"
     else:
-        references = _references(told["set"])
-        for reference in references:
+        for reference in told["set"].values():
             view = f"  view {printable(reference['view'])}" if reference["view"] else ""
             locked = "  with password" if reference["password"] else ""
             yield f"+ {printable(reference['microcosmID'])}{view}{locked}"
@@ -110,10 +109,6 @@ def _changes(told: dict[str, Any]) -> Iterator[str]:
             yield f"- {printable(microcosm)}"
     if "active" in told:
         yield f"active: {printable(told['active'] or 'none')}"
-
-
-def _references(shown: object) -> list[dict[str, Any]]:
-    return list(shown.values()) if isinstance(shown, dict) else list(shown) if isinstance(shown, list) else []
 
 
 def _without(mapping: dict[str, Any], *names: str) -> dict[str, Any]:
