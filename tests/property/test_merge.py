@@ -40,6 +40,7 @@ fate = st.one_of(
     st.tuples(st.just("skew"), who, st.integers(-5, 5)),
     st.tuples(st.just("active"), who, st.sampled_from([None, *IDS])),
 )
+disaster = st.one_of(st.tuples(st.just("back_up"), who), st.tuples(st.just("roll_back"), who))
 second_thoughts = st.one_of(st.tuples(st.just("restore"), who, name), st.tuples(st.just("forget"), who, name))
 
 thorough = settings(
@@ -69,6 +70,10 @@ def play(steps: list[tuple[object, ...]]) -> World:
                 world.restart(a)
             case "skew", int(a), int(ms):
                 world.devices[a].skew = ms
+            case "back_up", int(a):
+                world.back_up(a)
+            case "roll_back", int(a):
+                world.roll_back(a)
             case "active", int(a), active:
                 world.activate(a, active if isinstance(active, str) else None)
             case _:
@@ -114,11 +119,13 @@ def test_latest_acts_and_values_win_and_nothing_is_lost(steps: list[tuple[object
     for name in IDS:
         gone = world.gone(name)
         registered = world.newest(world.acts(name, "register"))
-        if registered is None or registered.stamp < gone:
+        if registered is None or registered.stamp <= gone:  # the same stamp on two devices: the removal wins
             assert name not in session.references, "a touch or a field never brings back what was removed"
             continue
         reference = session.references[name]
-        last_view = world.newest([a for a in world.log if a.name == name and a.writes_view and a.stamp > gone])
+        last_view = world.newest(
+            [a for a in world.history if a.name == name and a.writes_view and a.stamp > gone]
+        )
         assert reference.view == (last_view.view if last_view else None)
         last_password = world.newest(world.passwords(name))
         assert reference.password == (last_password.password if last_password else None)
@@ -127,12 +134,30 @@ def test_latest_acts_and_values_win_and_nothing_is_lost(steps: list[tuple[object
 
 
 @thorough
+@given(st.lists(st.one_of(basic, basic, network, network, disaster), min_size=20, max_size=60))
+def test_a_device_restored_from_a_backup_does_not_diverge(steps: list[tuple[object, ...]]) -> None:
+    world = play(steps)
+    assert_converged(world)
+    session = world.devices[0].session
+    for name in IDS:
+        registered, gone = world.newest(world.acts(name, "register")), world.gone(name)
+        if registered is not None and registered.stamp > gone:
+            assert name in session.references
+            last_view = world.newest(
+                [a for a in world.history if a.name == name and a.writes_view and a.stamp > gone]
+            )
+            assert session.references[name].view == (last_view.view if last_view else None)
+
+
+@thorough
 @given(st.lists(st.one_of(basic, basic, network, fate), min_size=20, max_size=60))
 def test_a_concurrent_password_is_kept_and_a_replaced_one_is_gone(steps: list[tuple[object, ...]]) -> None:
     world = play(steps)
     session = world.devices[0].session
     conflicts = {each["microcosmID"]: each for each in session.conflicts()}
-    stored = [device.session.maps.document.encode() for device in world.devices if device.session.maps.document]
+    stored = [
+        device.session.maps.document.encode() for device in world.devices if device.session.maps.document
+    ]
     for name in session.references:
         winner = world.newest(world.passwords(name))
         unanswered = world.unanswered(name)
@@ -141,7 +166,9 @@ def test_a_concurrent_password_is_kept_and_a_replaced_one_is_gone(steps: list[tu
         assert told == expected, "exactly the values that no later writer knew"
         for act in world.passwords(name):
             if act not in unanswered and act.password is not None:
-                assert all(act.password.encode() not in state for state in stored), "replaced, and still there"
+                assert all(act.password.encode() not in state for state in stored), (
+                    "replaced, and still there"
+                )
 
 
 @thorough
@@ -150,7 +177,9 @@ def test_all_devices_agree_after_restore_and_forget(steps: list[tuple[object, ..
     world = play(steps)
     assert_converged(world)
     session = world.devices[0].session
-    stored = [device.session.maps.document.encode() for device in world.devices if device.session.maps.document]
+    stored = [
+        device.session.maps.document.encode() for device in world.devices if device.session.maps.document
+    ]
     for name in IDS:
         forgotten = world.newest(world.acts(name, "forget"))
         if forgotten is None:
@@ -183,7 +212,13 @@ def test_what_an_evicted_device_wrote_stays(steps: list[tuple[object, ...]], vic
     evicted = world.devices[victim].session
     evicted.perform(lambda: evicted.register(world.now + 9, "m1", "from outside", "stranger"), Origin("x"))
     evicted.maps.flush()
-    for a, b in [(rest[0], rest[1]), (rest[1], rest[0]), (victim, rest[0]), (rest[0], rest[1]), (rest[1], rest[0])]:
+    for a, b in [
+        (rest[0], rest[1]),
+        (rest[1], rest[0]),
+        (victim, rest[0]),
+        (rest[0], rest[1]),
+        (rest[1], rest[0]),
+    ]:
         world.sync(a, b)
     for index in rest:
         assert seen(world.devices[index].session) == before

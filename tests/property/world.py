@@ -7,6 +7,7 @@ the fold.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nogg.errors import NotFound
@@ -47,6 +48,8 @@ class Device:
     session: Session
     knows: set[int] = field(default_factory=set)
     skew: int = 0
+    backup: tuple[bytes, int, frozenset[int]] | None = None
+    rolled_back: bool = False
 
 
 class World:
@@ -79,6 +82,7 @@ class World:
             password = f"secret-{self.secrets:04}-of-{name}"
         alive = name in session.references
         now = self.time(who)
+        operation: Callable[[], object]
         act = Act(len(self.log), 0, device.name, kind, name, view, password, frozenset(device.knows))
         match kind:
             case "register":
@@ -120,6 +124,9 @@ class World:
         self.send(who, frozenset())
 
     def send(self, who: int, acts: frozenset[int]) -> None:
+        if self.devices[who].rolled_back:
+            self.devices[who].session.maps.flush()
+            return  # a link first finds out that the other side knows more of us than we do
         for update in self.devices[who].session.maps.flush():
             for other in range(3):
                 if other != who:
@@ -139,6 +146,10 @@ class World:
         """A state-vector sync in one direction."""
         self.flush(source)
         a, b = self.devices[source], self.devices[target]
+        if a.rolled_back and b.rolled_back:
+            return
+        if a.rolled_back or b.rolled_back:
+            self.rescue(*((source, target) if a.rolled_back else (target, source)))
         assert a.session.maps.document is not None
         assert b.session.maps.document is not None
         update = a.session.maps.document.missing(b.session.maps.document.state_vector)
@@ -149,7 +160,7 @@ class World:
     def deliver(self, source: int, target: int, pick: int) -> str:
         """One raw update, in any order, perhaps twice."""
         wire = self.wires[source, target]
-        if not wire:
+        if not wire or self.devices[source].rolled_back or self.devices[target].rolled_back:
             return "empty"
         update, acts = wire[pick % len(wire)]
         if pick % 3:
@@ -175,7 +186,38 @@ class World:
         assert old.session.maps.document is not None
         new = self._device(old.name, old.client, old.session.maps.document.encode(), old.session.clock.last)
         new.knows, new.skew = old.knows, old.skew
+        new.backup, new.rolled_back = old.backup, old.rolled_back
         self.devices[who] = new
+
+    def back_up(self, who: int) -> None:
+        self.flush(who)
+        device = self.devices[who]
+        if not device.rolled_back:
+            assert device.session.maps.document is not None
+            state = device.session.maps.document.encode()
+            device.backup = (state, device.session.clock.last, frozenset(device.knows))
+
+    def roll_back(self, who: int) -> None:
+        """Restore the backup: what was written since is forgotten here, and perhaps known elsewhere."""
+        old = self.devices[who]
+        if old.backup is None or sum(device.rolled_back for device in self.devices) > 1:
+            return
+        state, clock, knows = old.backup
+        new = self._device(old.name, old.client, state, clock)
+        new.knows, new.skew, new.backup, new.rolled_back = set(knows), old.skew, None, True
+        self.devices[who] = new
+        for wire in [*(self.wires[pair] for pair in self.wires if pair[1] == who)]:
+            wire.clear()
+
+    def rescue(self, who: int, by: int) -> None:
+        lost, helper = self.devices[who], self.devices[by]
+        self.flush(by)
+        assert helper.session.maps.document is not None
+        lost.client += 1000
+        lost.session.rescue(lost.client, helper.session.maps.document.encode(), Origin(helper.name))
+        lost.session.maps.flush()
+        lost.knows |= helper.knows
+        lost.rolled_back = False
 
     def settle(self) -> None:
         """Sync everyone with everyone until nothing is new."""
@@ -187,8 +229,14 @@ class World:
 
     # What must be visible
 
+    @property
+    def history(self) -> list[Act]:
+        """The acts that any device still knows: a rolled-back device may have taken some with it."""
+        known = set().union(*(device.knows for device in self.devices))
+        return [act for act in self.log if act.number in known]
+
     def acts(self, name: str, *kinds: str) -> list[Act]:
-        return [act for act in self.log if act.name == name and act.kind in kinds]
+        return [act for act in self.history if act.name == name and act.kind in kinds]
 
     def gone(self, name: str) -> int:
         return max((act.stamp for act in self.acts(name, "remove")), default=0)
@@ -197,7 +245,7 @@ class World:
         return max(acts, key=lambda act: (act.stamp, act.device), default=None)
 
     def passwords(self, name: str) -> list[Act]:
-        return [a for a in self.log if a.name == name and a.writes_password and a.stamp > self.gone(name)]
+        return [a for a in self.history if a.name == name and a.writes_password and a.stamp > self.gone(name)]
 
     def unanswered(self, name: str) -> list[Act]:
         """Password writes that no later writer knew."""

@@ -48,10 +48,10 @@ class DeviceMaps:
         self._erased_before = 0
         self._own_replaced = False
         self._secret_left = False
+        self._sources: list[tuple[str, dict[str, Entry]]] | None = None
         if document is not None:
             for name, stored in document.devices().items():
                 self.entries[name] = self._parsed(stored)
-        self._gather()
 
     def close(self) -> None:
         """Let go of the document."""
@@ -79,8 +79,18 @@ class DeviceMaps:
 
     # What counts
 
-    def _gather(self) -> None:
-        """Collect the maps that count: those of members, and what members adopted from devices that left."""
+    @property
+    def sources(self) -> list[tuple[str, dict[str, Entry]]]:
+        """The maps that count: those of members, and what members adopted from devices that left.
+
+        Gathered when it is asked for after something that may have changed the list, because that is linear in
+        the number of entries.
+        """
+        if self._sources is None:
+            self._sources = self._gathered()
+        return self._sources
+
+    def _gathered(self) -> list[tuple[str, dict[str, Entry]]]:
         counting = {
             name: map_
             for name, map_ in self.entries.items()
@@ -94,7 +104,7 @@ class DeviceMaps:
                     origin = adopted.setdefault(inner[0], {})
                     if inner[1] not in origin or origin[inner[1]].stamp < entry.stamp:
                         origin[inner[1]] = entry
-        self.sources: list[tuple[str, dict[str, Entry]]] = [*counting.items(), *adopted.items()]
+        return [*counting.items(), *adopted.items()]
 
     def each(self, key: str) -> Iterator[tuple[str, Entry]]:
         """Yield (device, entry) of a key for every device whose word counts."""
@@ -110,7 +120,7 @@ class DeviceMaps:
     def set_members(self, members: frozenset[str]) -> None:
         """Let only the maps of these devices count from now on."""
         self.members = members
-        self._gather()
+        self._sources = None
 
     # Own writes
 
@@ -126,7 +136,7 @@ class DeviceMaps:
             _restore(self._pending, key, pending)
             _restore(self._later, key, later)
             if key[0] == "x":
-                self._gather()
+                self._sources = None
         self._undo.clear()
         for victim in list(self._erase)[self._erased_before :]:
             del self._erase[victim]
@@ -143,7 +153,7 @@ class DeviceMaps:
             self.own[key] = entry
             self._pending[key] = encode(entry)
         if key[0] == "x":
-            self._gather()
+            self._sources = None
 
     def put_later(self, key: str, entry: Entry) -> None:
         """Write an own entry that may wait: it reaches the document after `hurry`."""
@@ -214,7 +224,7 @@ class DeviceMaps:
         for device, key in self._erase:
             self._note_secret(key, self.entries.get(device, {}).pop(key, None))
         if any(key[0] == "x" for _, key in self._erase):
-            self._gather()
+            self._sources = None
         self._pending, self._erase = {}, {}
         self._undo.clear()
         return [update for update in updates if update is not None]
@@ -238,11 +248,16 @@ class DeviceMaps:
             elif stored is None:
                 old = self.entries.pop(device, {})
                 self._secret_left = True
+                self._sources = None
                 new = self.entries[device] = self._parsed(self.document.device_map(device))
                 changed |= {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
             else:
-                changed |= self._take(self.entries.setdefault(device, {}), stored)
-        self._gather()
+                if device not in self.entries:
+                    self.entries[device] = {}
+                    self._sources = None
+                changed |= self._take(self.entries[device], stored)
+        if any(key[0] == "x" for key in changed):
+            self._sources = None
         return {inner[1] if (inner := adopted_key(key)) else key for key in changed}
 
     def _take(self, entries: dict[str, Entry], stored: dict[str, Any]) -> set[str]:
@@ -295,8 +310,30 @@ class DeviceMaps:
         update = self.document.replace({key: encode(entry) for key, entry in self.own.items()}, drop)
         for device in drop:
             self.entries.pop(device, None)
-        self._gather()
+        self._sources = None
         return [] if update is None else [update]
+
+    def rescue(self, client: int, state: bytes) -> None:
+        """Start over from a peer's whole document, under a new client id, after we were rolled back or cloned.
+
+        A device that was restored from a backup has forgotten what it wrote later, and may have written something
+        else under the same clocks: such documents never agree again. So the peer's history stands, and both
+        versions of the own map are merged, per key the later stamp. Raises what `Document.apply` raises.
+        """
+        assert self.document is not None, "an ephemeral session has no peers"
+        fresh = Document(client, self.device)
+        fresh.apply(state)
+        self.document.close()
+        self.document = fresh
+        mine = self.own
+        self.entries = {device: self._parsed(stored) for device, stored in fresh.devices().items()}
+        merged = self.entries.setdefault(self.device, {})
+        for key, entry in mine.items():
+            if key not in merged or merged[key].stamp < entry.stamp:
+                merged[key] = entry
+        self._pending, self._later, self._erase = {}, {}, {}
+        self._sources = None
+        self.compact()
 
 
 def _restore(entries: dict[str, Any], key: str, old: object) -> None:

@@ -307,6 +307,11 @@ class SessionState:
                 del self.maps.own[key]
         return self.maps.compact(drop)
 
+    def rescue(self, client: int, state: bytes, origin: Origin) -> Change | None:
+        """Start over from a peer's document (see `DeviceMaps.rescue`); return the visible change."""
+        self.maps.rescue(client, state)
+        return self.refresh(origin)
+
     # Leaving and joining
 
     def adopt(self, device: str) -> None:
