@@ -128,7 +128,7 @@ def _holds_password(value: object) -> bool:
 
 
 @click.command(cls=Command)
-@click.argument("shell", type=click.Choice(SHELLS))
+@click.argument("shell", metavar="SHELL", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
     """Print the completion script for a shell.
 

@@ -1,6 +1,5 @@
 """`nogg pair`: shows a one-time code on one device, takes it on the other."""
 
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -15,8 +14,6 @@ from noggd.cli.exits import NOT_PERMITTED, Failure, usage
 from noggd.cli.output import Waiting, note, printable, style
 from noggd.cli.state import State
 
-_CODE = re.compile(r"\s*\d+([\s-]+[A-Za-z]+){3}\s*")
-
 
 @click.command(cls=Command)
 @click.argument("code", metavar="[CODE]", nargs=-1)
@@ -24,7 +21,12 @@ _CODE = re.compile(r"\s*\d+([\s-]+[A-Za-z]+){3}\s*")
     "--address", metavar="HOST:PORT", help="Where the other device is, if it is not found by itself."
 )
 @click.option(
-    "--ttl", type=click.IntRange(min=1), default=600, show_default=True, help="Seconds that a new code lives."
+    "--ttl",
+    type=click.IntRange(1, 86_400),
+    metavar="SECONDS",
+    default=600,
+    show_default=True,
+    help="How long a new code lives.",
 )
 @click.option("--no-wait", is_flag=True, help="Print the new code and do not wait for the other device.")
 @click.option("--no-qr", is_flag=True, help="Print no QR code.")
@@ -47,8 +49,10 @@ def pair(
 
 
 def _join(state: State, code: str, address: str | None, *, yes: bool) -> None:
+    from noggd.domain.codes import is_ticket  # the word list is not needed to show a code
+
     _consent(state, yes=yes)
-    given = {"code": code} if _CODE.fullmatch(code) else {"ticket": code.strip()}
+    given = {"ticket": code} if is_ticket(code) else {"code": code}
     if address is not None:
         given["address"] = address
     waiting = Waiting("Pairing")
@@ -117,7 +121,8 @@ def _qr(text: str) -> list[str]:
     import segno  # only here: it costs 30 ms
 
     drawn = io.StringIO()
-    segno.make(text, error="l").terminal(out=drawn, compact=True)
+    capitals = text.upper()  # make a smaller drawing, and a ticket is read in any case
+    segno.make(capitals, error="l").terminal(out=drawn, compact=True)
     return drawn.getvalue().splitlines()
 
 

@@ -35,7 +35,12 @@ def show(state: State, reference: Reference) -> None:
 
 @click.command("list", cls=Command)
 @click.option(
-    "--sort", type=click.Choice(["id", "recent"]), default="id", show_default=True, help="Order of the list."
+    "--sort",
+    type=click.Choice(["id", "recent"]),
+    metavar="id|recent",
+    default="id",
+    show_default=True,
+    help="Order of the list.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show the first N only.")
 @click.option("--removed", is_flag=True, help="Show what was removed and can be restored.")

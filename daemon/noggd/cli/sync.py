@@ -15,9 +15,10 @@ from noggd.cli.state import State
 @click.option(
     "--timeout",
     type=click.IntRange(0, 300),
+    metavar="SECONDS",
     default=10,
     show_default=True,
-    help="Seconds to wait; exits 6 after.",
+    help="How long to wait; exits 6 after.",
 )
 @pass_state
 def sync(state: State, wait: str | None, timeout: int) -> None:

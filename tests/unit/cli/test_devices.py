@@ -5,7 +5,6 @@ import time
 import pytest
 
 from nogg.errors import NotPaired, PairingFailed, Timeout
-from noggd.cli.pair import _CODE
 from tests.unit.cli.conftest import Nogg, Terminal
 from tests.unit.cli.fake import DEVICE, OTHER, FakeDaemon, device
 
@@ -199,22 +198,12 @@ def test_joining_says_what_it_merged(nogg: Nogg, group: FakeDaemon) -> None:
     assert group.params("pair.join") == {"code": "7-apple-pear-plum", "address": "h:1"}
 
 
-@pytest.mark.parametrize("code", ["7-apple-pear-plum", "7 Apple PEAR plum", "12 - a b c"])
-def test_a_code_is_known_by_its_form(code: str) -> None:
-    assert _CODE.fullmatch(code)
-
-
-@pytest.mark.parametrize("ticket", ["TICKET", "nogg:7", "7-apple-pear", "7-apple-pear-plum-fig", "a-b-c-d"])
-def test_everything_else_is_a_ticket(ticket: str) -> None:
-    assert not _CODE.fullmatch(ticket)
-
-
 def test_words_and_tickets_are_both_taken(nogg: Nogg, group: FakeDaemon) -> None:
     assert nogg("pair", "7", "apple", "pear", "plum", "--yes").status == 0
-    assert nogg("pair", "TICKET", "--yes").status == 0
+    assert nogg("pair", "NOGG1:ABC", "--yes").status == 0
     assert [p for name, p in group.asked if name == "pair.join"] == [
         {"code": "7 apple pear plum"},
-        {"ticket": "TICKET"},
+        {"ticket": "NOGG1:ABC"},
     ]
 
 
