@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from nogg import paths
-from nogg.errors import ConnectionLost, NotRunning, ShuttingDown, Starting
+from nogg.errors import ConnectionLost, NotRunning, ShuttingDown
 from noggd.cli.base import Group, pass_state
 from noggd.cli.exits import FAILED, TIMEOUT, Failure
 from noggd.cli.output import Waiting, printable
@@ -49,6 +49,7 @@ def start_daemon(state: State, options: tuple[str, ...]) -> None:
     """Start noggd in the background and wait until it is ready."""
     running = _hello(state)
     if running is not None:
+        running = running if running["ready"] else _until_ready(state)
         answer = {"started": False, **running}
         state.output.result(answer, lambda: [f"already running: {_who(running)}"])
         return
@@ -97,12 +98,15 @@ def start(state: State, options: tuple[str, ...]) -> dict[str, Any]:
     return _until_ready(state, process, log)
 
 
-def _until_ready(state: State, process: "subprocess.Popen[bytes]", log: Path) -> dict[str, Any]:
+def _until_ready(
+    state: State, process: "subprocess.Popen[bytes] | None" = None, log: Path | None = None
+) -> dict[str, Any]:
+    """Wait until the daemon has loaded its store; `process` is watched meanwhile if it is ours."""
     waiting = Waiting("Starting noggd")
     deadline = time.monotonic() + START_LIMIT
     try:
         while time.monotonic() < deadline:
-            status = process.poll()
+            status = None if process is None else process.poll()
             if status is not None:
                 raise Failure(_last_words(status, log), kind="not_running", status=max(status, FAILED))
             hello = _hello(state)
@@ -114,12 +118,13 @@ def _until_ready(state: State, process: "subprocess.Popen[bytes]", log: Path) ->
     raise Failure(
         f"noggd is not ready after {START_LIMIT:.0f} s; it goes on starting",
         kind="timeout",
-        hint=f"its log is {log}",
+        hint=None if log is None else f"its log is {log}",
         status=TIMEOUT,
     )
 
 
-def _last_words(status: int, log: Path) -> str:
+def _last_words(status: int, log: Path | None) -> str:
+    assert log is not None
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL:]
     return "\n".join(
         [f"noggd ended with status {status}; the end of {log}:", *(f"  {line}" for line in lines)]
@@ -166,8 +171,6 @@ def _hello(state: State) -> dict[str, Any] | None:
         with state.connect() as connection:
             answer: dict[str, Any] = connection.call("hello")
             return answer
-    except Starting:
-        return {"ready": False}
     except (NotRunning, ConnectionLost, ShuttingDown):
         return None
 

@@ -20,12 +20,13 @@ def show_status(state: State) -> None:
 
 def gather(state: State) -> Facts:
     """Ask the daemon for what the screen shows."""
+    daemon = state.call("daemon.status")  # the first call waits, if it must, until the store is loaded
     hello = state.call("hello")
     sessions = {s["session"]: s for s in state.call("session.list")["sessions"]}
     mine = sessions.get(state.session, {"references": 0, "revision": 0})
     identity = state.call("identity.get")
     facts: Facts = {
-        "daemon": state.call("daemon.status"),
+        "daemon": daemon,
         "protocol": hello["protocol"],
         "device": hello["device"],
         "identity": identity,
