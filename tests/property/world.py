@@ -48,6 +48,8 @@ class Device:
     session: Session
     knows: set[int] = field(default_factory=set)
     skew: int = 0
+    clients: list[int] = field(default_factory=list)
+    """Every client id that it ever wrote under."""
     backup: tuple[bytes, int, frozenset[int]] | None = None
     rolled_back: bool = False
 
@@ -67,7 +69,7 @@ class World:
     def _device(self, name: str, client: int, state: bytes = b"", clock: int = 0) -> Device:
         session = Session("default", name, HybridClock(clock), Document(client, name, state))
         session.load()
-        return Device(name, client, session)
+        return Device(name, client, session, clients=[client])
 
     def time(self, who: int) -> int:
         return self.now + self.devices[who].skew
@@ -148,8 +150,10 @@ class World:
         a, b = self.devices[source], self.devices[target]
         if a.rolled_back and b.rolled_back:
             return
-        if a.rolled_back or b.rolled_back:
-            self.rescue(*((source, target) if a.rolled_back else (target, source)))
+        if a.rolled_back or self.knows_more(b, a):
+            self.rescue(source, target)
+        if b.rolled_back or self.knows_more(a, b):
+            self.rescue(target, source)
         assert a.session.maps.document is not None
         assert b.session.maps.document is not None
         update = a.session.maps.document.missing(b.session.maps.document.state_vector)
@@ -160,7 +164,8 @@ class World:
     def deliver(self, source: int, target: int, pick: int) -> str:
         """One raw update, in any order, perhaps twice."""
         wire = self.wires[source, target]
-        if not wire or self.devices[source].rolled_back or self.devices[target].rolled_back:
+        a, b = self.devices[source], self.devices[target]
+        if not wire or a.rolled_back or b.rolled_back or self.knows_more(a, b):
             return "empty"
         update, acts = wire[pick % len(wire)]
         if pick % 3:
@@ -186,7 +191,7 @@ class World:
         assert old.session.maps.document is not None
         new = self._device(old.name, old.client, old.session.maps.document.encode(), old.session.clock.last)
         new.knows, new.skew = old.knows, old.skew
-        new.backup, new.rolled_back = old.backup, old.rolled_back
+        new.backup, new.rolled_back, new.clients = old.backup, old.rolled_back, old.clients
         self.devices[who] = new
 
     def back_up(self, who: int) -> None:
@@ -204,16 +209,24 @@ class World:
             return
         state, clock, knows = old.backup
         new = self._device(old.name, old.client, state, clock)
-        new.knows, new.skew, new.backup, new.rolled_back = set(knows), old.skew, None, True
+        new.knows, new.skew, new.rolled_back, new.clients = set(knows), old.skew, True, old.clients
         self.devices[who] = new
         for wire in [*(self.wires[pair] for pair in self.wires if pair[1] == who)]:
             wire.clear()
+
+    def knows_more(self, helper: Device, lost: Device) -> bool:
+        """Whether one device holds more of what another ever wrote than that one itself."""
+        theirs, own = helper.session.maps.document, lost.session.maps.document
+        assert theirs is not None
+        assert own is not None
+        return any(theirs.clock_of(client) > own.clock_of(client) for client in lost.clients)
 
     def rescue(self, who: int, by: int) -> None:
         lost, helper = self.devices[who], self.devices[by]
         self.flush(by)
         assert helper.session.maps.document is not None
         lost.client += 1000
+        lost.clients.append(lost.client)
         lost.session.rescue(lost.client, helper.session.maps.document.encode(), Origin(helper.name))
         lost.session.maps.flush()
         lost.knows |= helper.knows

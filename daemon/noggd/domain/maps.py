@@ -325,15 +325,25 @@ class DeviceMaps:
         fresh.apply(state)
         self.document.close()
         self.document = fresh
-        mine = self.own
+        known, mine = self.entries, self.own
         self.entries = {device: self._parsed(stored) for device, stored in fresh.devices().items()}
         merged = self.entries.setdefault(self.device, {})
         for key, entry in mine.items():
             if key not in merged or merged[key].stamp < entry.stamp:
                 merged[key] = entry
+        for device, entries in known.items():
+            if device != self.device:
+                self._adopt_unknown(device, entries, merged)
         self._pending, self._later, self._erase = {}, {}, {}
         self._sources = None
         self.compact()
+
+    def _adopt_unknown(self, device: str, entries: dict[str, Entry], own: dict[str, Entry]) -> None:
+        there = self.entries.get(device, {})
+        for key, entry in entries.items():
+            unknown = key not in there or there[key].stamp < entry.stamp
+            if unknown and key not in ("a", "n"):
+                own.setdefault(key if key.startswith("x/") else f"x/{device}/{key}", entry)
 
 
 def _restore(entries: dict[str, Any], key: str, old: object) -> None:
