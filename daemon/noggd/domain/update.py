@@ -110,6 +110,8 @@ def _read_section(
     for _ in range(structs):
         info = data[pos]
         pos += 1
+        if info & _RIGHT_ORIGIN:
+            raise Malformed("struct in a list")
         kind = info & _KINDS
         length = 1
         event = -1
@@ -180,8 +182,6 @@ def _read_section(
             pos += 1
         else:
             raise Malformed("unknown kind of struct")
-        if info & _RIGHT_ORIGIN:
-            raise Malformed("struct in a list")
         if event >= 0:
             if on == client and at >= clock:
                 raise Malformed("struct depends on a later one")
