@@ -86,6 +86,8 @@ def _count(number: int, what: str) -> str:
 
 
 def _invite(state: State, ttl: int, *, wait: bool, qr: bool) -> None:
+    if wait:
+        state.ask("session.subscribe", keys=["devices"])  # who subscribed to anything is told of pairing too
     answer = state.call("pair.invite", ttl_s=ttl)
     state.output.result(answer, lambda: _invitation(answer, qr=qr and sys.stdout.isatty()))
     if not wait:

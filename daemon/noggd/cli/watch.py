@@ -66,8 +66,7 @@ def follow(connection: "Connection", session: str, since: Position | None) -> It
         }
         for method, params in connection.notifications():
             if method == "subscription.resync" and params.get("subscription") == mine:
-                connection.call("session.unsubscribe", subscription=mine)
-                break  # the daemon lost the thread for us: ask for what changed since
+                break  # we were too slow, and it told us no more: ask for what changed since
             if params.get("subscription", mine) != mine or params.get("session", session) != session:
                 continue
             told = {"event": method, **_without(params, "subscription")}

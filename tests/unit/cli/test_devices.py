@@ -47,6 +47,14 @@ def group(daemon: FakeDaemon) -> FakeDaemon:
         },
         "pair.join": JOINED,
         "pair.cancel": {},
+        "session.subscribe": {
+            "subscription": "s1",
+            "epoch": "e",
+            "revision": 1,
+            "fresh": True,
+            "set": {},
+            "removed": [],
+        },
     }
     return daemon
 
@@ -157,6 +165,7 @@ def test_an_invitation_as_json_is_one_object_per_step(nogg: Nogg, group: FakeDae
     assert '"code":"7-apple-pear-plum"' in first
     assert f'"id":"{OTHER}"' in second
     assert group.params("pair.invite") == {"ttl_s": 60}
+    assert [name for name, _ in group.asked] == ["session.subscribe", "pair.invite"], "who waits must be told"
 
 
 def test_an_invitation_need_not_be_waited_for(nogg: Nogg, group: FakeDaemon) -> None:

@@ -34,7 +34,6 @@ def subscriptions(daemon: FakeDaemon, *answers: dict[str, Any] | NoggError) -> N
 def watched(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> FakeDaemon:
     """A daemon that hangs up after each subscription; the second attempt to wait for it ends the watch."""
     daemon.hang_up_after = {"session.subscribe"}
-    daemon.answers["session.unsubscribe"] = {}
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -128,11 +127,15 @@ def test_other_news_is_told(nogg: Nogg, watched: FakeDaemon) -> None:
 
 
 def test_a_lost_thread_is_taken_up_on_the_same_connection(nogg: Nogg, watched: FakeDaemon) -> None:
-    watched.hang_up_after = {"session.unsubscribe"}
-    subscriptions(watched, FRESH, FRESH)
-    told(watched, ("session.changed", CHANGE), ("subscription.resync", {"subscription": "s1"}))
-    assert nogg("watch").status == 130
-    assert [name for name, _ in watched.asked][:2] == ["session.subscribe", "session.unsubscribe"]
+    watched.hang_up_after = set()
+    second = {**FRESH, "subscription": "s2", "fresh": False, "set": {}}
+    subscriptions(watched, FRESH, second, NoggError("enough"))
+    resync = ("subscription.resync", {"subscription": "s1"})
+    told(watched, ("session.changed", CHANGE), resync, ("subscription.resync", {"subscription": "s2"}))
+    run = nogg("watch")
+    assert "enough" in run.err
+    assert "went away" not in run.err
+    assert watched.asked[1][1]["since"] == {"epoch": "e:1", "revision": 6}
 
 
 def test_no_daemon_at_the_beginning_is_an_error(nogg: Nogg) -> None:
