@@ -76,6 +76,8 @@ class Session(SessionState):
         if folded.alive:
             stamp = self.clock.tick(now)
             self.put("r/" + microcosm_id, Act(stamp, REMOVED, stamp, folded.forgot, folded.gone))
+            # registrations that count as accesses are dropped once they are void, and restore wants the time back
+            self.put("t/" + microcosm_id, Touch(stamp, folded.last_accessed, placed=True))
         return {"removed": folded.alive}
 
     def touch(self, now: int, microcosm_id: str) -> dict[str, bool]:

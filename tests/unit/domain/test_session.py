@@ -1,0 +1,276 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nogg.errors import Conflict, InvalidParams, NotFound
+from noggd.domain.changes import ABSENT, Change, Origin
+from noggd.domain.document import Document
+from noggd.domain.hlc import HybridClock
+from noggd.domain.reference import Reference
+from noggd.domain.session import Session, ephemeral
+
+NOW = 1_700_000_000_000
+HERE = Origin("dA", "test")
+
+
+class Seat:
+    """A session with a clock that moves on by a millisecond an act."""
+
+    def __init__(self, device: str = "dA", client: int = 7) -> None:
+        self.session = Session("default", device, HybridClock(), Document(client, device))
+        self.now = NOW
+        self.change: Change | None = None
+
+    def do(self, operation: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        self.now += 1
+        result, self.change = self.session.perform(lambda: operation(self.now, *arguments, **named), HERE)
+        self.session.maps.hurry()
+        self.updates = self.session.maps.flush()
+        return result
+
+
+@pytest.fixture
+def seat() -> Seat:
+    return Seat()
+
+
+def test_register_makes_a_reference_and_keeps_what_is_not_given(seat: Seat) -> None:
+    first = seat.do(seat.session.register, "m.1", "canvas", "secret")
+    assert first.value() == {
+        "microcosmID": "m.1", "lastAccessed": NOW + 1, "password": "secret", "view": "canvas", "revision": 1,
+    }  # fmt: skip
+    again = seat.do(seat.session.register, "m.1", "", None)
+    assert (again.view, again.password, again.last_accessed) == ("canvas", "secret", NOW + 2)
+    assert again.revision == 1, "an access is no explicit change"
+    assert seat.session.revision == 2, "but it is a visible one"
+
+
+def test_update_clears_with_none_and_needs_a_reference(seat: Seat) -> None:
+    seat.do(seat.session.register, "m.1", "canvas", "secret")
+    updated = seat.do(seat.session.update, "m.1", {"password": None})
+    assert (updated.view, updated.password, updated.last_accessed) == ("canvas", None, NOW + 1)
+    with pytest.raises(NotFound):
+        seat.do(seat.session.update, "m.2", {"view": "x"})
+
+
+def test_setting_the_same_value_is_written_but_not_told(seat: Seat) -> None:
+    seat.do(seat.session.register, "m.1", "canvas")
+    seat.do(seat.session.update, "m.1", {"view": "canvas"})
+    assert seat.updates, "an act: it must win over an older one elsewhere"
+    assert seat.change is None
+
+
+def test_what_changes_nothing_writes_nothing(seat: Seat) -> None:
+    for operation, arguments in (
+        (seat.session.remove, ("m.1",)),
+        (seat.session.reset, ()),
+        (seat.session.set_active, (None,)),
+        (seat.session.touch, ("m.1",)),
+    ):
+        seat.do(operation, *arguments)
+        assert seat.updates == []
+        assert seat.change is None
+
+
+def test_remove_leaves_active_as_it_is(seat: Seat) -> None:
+    seat.do(seat.session.register, "m.1")
+    seat.do(seat.session.set_active, "m.1")
+    assert seat.do(seat.session.remove, "m.1") == {"removed": True}
+    assert seat.session.active == "m.1"
+    assert seat.change is not None
+    assert seat.change.removed == ("m.1",)
+    assert seat.change.active is ABSENT
+
+
+def test_revisions_guard_a_reference(seat: Seat) -> None:
+    seat.do(seat.session.register, "m.1", if_revision=0)
+    with pytest.raises(Conflict) as caught:
+        seat.do(seat.session.register, "m.1", if_revision=0)
+    assert caught.value.data["revision"] == 1
+    seat.do(seat.session.touch, "m.1")
+    seat.do(seat.session.update, "m.1", {"view": "v"}, if_revision=1)
+    with pytest.raises(Conflict):
+        seat.do(seat.session.remove, "m.1", if_revision=1)
+
+
+def test_a_session_revision_conflicts_on_explicit_changes_only(seat: Seat) -> None:
+    seat.do(seat.session.register, "m.1")
+    seat.do(seat.session.touch, "m.1")
+    seat.do(seat.session.set, active="m.1", if_revision=1)
+    with pytest.raises(Conflict):
+        seat.do(seat.session.reset, if_revision=1)
+    with pytest.raises(Conflict):
+        seat.do(seat.session.reset, if_revision=99)
+
+
+def test_set_replaces_all_references(seat: Seat) -> None:
+    seat.do(seat.session.register, "old.1")
+    seat.do(seat.session.register, "m.1", "canvas", "secret")
+    seat.do(
+        seat.session.set,
+        active="m.2",
+        microcosms=[
+            {"microcosmID": "m.1", "lastAccessed": 5},
+            {"microcosmID": "m.2", "lastAccessed": NOW * 2, "view": "v"},
+        ],
+    )
+    assert seat.session.references.keys() == {"m.1", "m.2"}
+    one, two = seat.session.references["m.1"], seat.session.references["m.2"]
+    assert (one.last_accessed, one.view, one.password) == (5, None, None)
+    assert two.last_accessed == seat.now, "a future access is now"
+    assert seat.session.active == "m.2"
+    assert seat.change is not None
+    assert (seat.change.from_revision, seat.change.revision) == (2, 3), "one commit, one event"
+
+
+def test_a_listed_twice_id_is_refused_and_nothing_happens(seat: Seat) -> None:
+    seat.do(seat.session.register, "m.1")
+    with pytest.raises(InvalidParams):
+        seat.do(seat.session.set, microcosms=[{"microcosmID": "m.2"}, {"microcosmID": "m.2"}])
+    assert seat.session.references.keys() == {"m.1"}
+    seat.session.maps.hurry()
+    assert seat.session.maps.flush() == []
+
+
+def test_a_transaction_is_one_change_or_none(seat: Seat) -> None:
+    result = seat.do(
+        seat.session.transact,
+        [
+            {"op": "register", "microcosmID": "m.1", "view": "v"},
+            {"op": "set_active", "microcosmID": "m.1"},
+            {"op": "remove", "microcosmID": "m.2"},
+        ],
+    )
+    assert result["revision"] == 1
+    assert result["results"][0]["revision"] == 1
+    assert result["results"][2] == {"removed": False}
+    with pytest.raises(NotFound) as caught:
+        seat.do(
+            seat.session.transact,
+            [
+                {"op": "remove", "microcosmID": "m.1"},
+                {"op": "set_active", "microcosmID": None},
+                {"op": "update", "microcosmID": "m.9", "view": "x"},
+            ],
+        )
+    assert caught.value.data["index"] == 2
+    assert seat.session.references.keys() == {"m.1"}
+    assert seat.session.active == "m.1"
+    assert seat.session.maps.flush() == []
+
+
+def test_since_names_what_changed(seat: Seat) -> None:
+    for name in ("m.1", "m.2", "m.3"):
+        seat.do(seat.session.register, name)
+    seat.do(seat.session.remove, "m.1")
+    seat.do(seat.session.touch, "m.2")
+    difference = seat.session.revisions.since(3)
+    assert difference is not None
+    assert difference == (["m.2"], ["m.1"], False)
+    assert seat.session.revisions.since(99) is None
+
+
+def test_restore_brings_back_what_was_there(seat: Seat) -> None:
+    seat.do(seat.session.register, "m.1", "canvas", "secret")
+    seat.do(seat.session.remove, "m.1")
+    assert [each.password for each in seat.session.restorable(seat.now)] == ["secret"]
+    restored: Reference = seat.do(seat.session.restore, "m.1")
+    assert (restored.view, restored.password, restored.last_accessed) == ("canvas", "secret", NOW + 1)
+    assert seat.session.restorable(seat.now) == []
+
+
+def test_restore_ends_after_thirty_days(seat: Seat) -> None:
+    seat.do(seat.session.register, "m.1", password="secret")
+    seat.do(seat.session.remove, "m.1")
+    seat.now += 30 * 24 * 3600 * 1000
+    assert seat.session.restorable(seat.now) == []
+    with pytest.raises(NotFound):
+        seat.do(seat.session.restore, "m.1")
+    seat.session.compact(seat.now)
+    assert seat.session.maps.document is not None
+    assert b"secret" not in seat.session.maps.document.encode()
+
+
+def test_forget_leaves_nothing(seat: Seat) -> None:
+    seat.do(seat.session.register, "m.1", password="secret")
+    seat.do(seat.session.remove, "m.1")
+    assert seat.do(seat.session.forget, "m.1") == {"forgotten": True}
+    assert seat.do(seat.session.forget, "m.1") == {"forgotten": False}
+    assert seat.session.maps.document is not None
+    assert b"secret" not in seat.session.maps.document.encode()
+    with pytest.raises(NotFound):
+        seat.do(seat.session.restore, "m.1")
+
+
+def test_a_replaced_password_leaves_the_document(seat: Seat) -> None:
+    seat.do(seat.session.register, "m.1", password="old-secret")
+    seat.do(seat.session.register, "m.1", password="new-secret")
+    assert seat.session.maps.secret_left()
+    assert not seat.session.maps.secret_left(), "told once"
+    assert seat.session.maps.document is not None
+    assert b"old-secret" not in seat.session.maps.document.encode()
+
+
+def test_import_adds_and_fills_but_overwrites_nothing(seat: Seat) -> None:
+    seat.do(seat.session.register, "m.1", "canvas")
+    seat.do(seat.session.register, "gone.1")
+    seat.do(seat.session.remove, "gone.1")
+    entries = [
+        {"microcosmID": "m.1", "lastAccessed": 5, "view": "other", "password": "secret"},
+        {"microcosmID": "m.2", "lastAccessed": 6},
+        {"microcosmID": "gone.1", "lastAccessed": 7},
+    ]
+    assert seat.do(seat.session.import_entries, entries, "m.2") == {"imported": 2, "skipped": 1}
+    assert seat.session.references["m.1"].view == "canvas"
+    assert seat.session.references["m.1"].password == "secret"
+    assert seat.session.references["m.2"].last_accessed == 6
+    assert seat.session.active == "m.2"
+    assert seat.do(seat.session.import_entries, entries, "m.1") == {"imported": 0, "skipped": 3}
+    assert seat.change is None
+    assert seat.updates == []
+
+
+def test_two_devices_merge(seat: Seat) -> None:
+    other = Seat("dB", 8)
+    seat.do(seat.session.register, "m.1", None, "secret")
+    for update in seat.updates:
+        other.session.merge(update, Origin("dA"))
+    other.do(other.session.register, "m.1", "canvas")
+    for update in other.updates:
+        change = seat.session.merge(update, Origin("dB"))
+    assert change is not None
+    assert change.origin == Origin("dB")
+    assert seat.session.references["m.1"].view == "canvas"
+    assert seat.session.references["m.1"].password == "secret"
+
+
+def test_a_peer_that_writes_into_our_map_is_undone(seat: Seat) -> None:
+    seat.do(seat.session.register, "m.1", "canvas", "secret")
+    rogue = Document(66, "dA")  # claims to be us
+    assert seat.session.maps.document is not None
+    rogue.apply(seat.session.maps.document.encode())
+    attacks: list[Callable[[], bytes | None]] = [
+        lambda: rogue.write({"v/m.1": [1 << 50, "forged"], "p/m.1": None, "r/m.1": [1 << 50, 0, 1 << 50]}),
+        lambda: rogue.replace({"r/m.9": 5}),
+    ]
+    for attack in attacks:
+        bad = attack()
+        assert bad is not None
+        seat.session.merge(bad, Origin("dX"))
+        repair = seat.session.maps.flush()
+        assert repair
+        for update in repair:
+            rogue.apply(update)
+        assert seat.session.references["m.1"].view == "canvas"
+        assert seat.session.references["m.1"].password == "secret"
+        assert seat.session.maps.document.device_map("dA") == rogue.device_map("dA")
+        assert rogue.device_map("dA").keys() == {"r/m.1", "v/m.1", "p/m.1"}
+
+
+def test_an_ephemeral_session_needs_no_document() -> None:
+    session = ephemeral("scratch", NOW)
+    result, change = session.perform(lambda: session.register(NOW, "m.1"), HERE)
+    assert isinstance(result, Reference)
+    assert change is not None
+    assert session.maps.flush() == []
