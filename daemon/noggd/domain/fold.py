@@ -7,10 +7,12 @@ that its winner's author did not know is a conflict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from noggd.domain.entries import REGISTERED, REMOVED, RESTORED, Act, Field, Touch
+from noggd.domain.hlc import COUNTER_BITS
 
 
 class Row(NamedTuple):
@@ -48,7 +50,7 @@ class Folded(NamedTuple):
     view: Written | None
     password: Written | None
     rivals: tuple[Written, ...]
-    seen: dict[str, int]
+    seen: Mapping[str, int]
     dead: tuple[str, ...]
 
     @property
@@ -83,19 +85,55 @@ def life_of(alive: bool, gone: int, forgot: int, base: int) -> int:
 
 
 def fold(rows: Iterable[Row]) -> Folded:
-    """Fold what all devices wrote about one reference. The order of rows does not matter."""
+    """Fold what all devices wrote about one reference. The order of rows does not matter.
+
+    It runs twice for each change and once for each reference at start, so that what most references do not have
+    (removals, passwords, placed accesses) costs nothing where it is absent.
+    """
     rows = list(rows)
+    if not rows:
+        return _NOTHING
     acts = [row.act for row in rows if row.act is not None]
-    gone = max([act.gone for act in acts], default=0)
-    forgot = max([act.forgot for act in acts], default=0)
-    base = max([act.gone if act.gone < gone else act.base for act in acts], default=0)
-    alive = any(is_present(act, gone, forgot) for act in acts)
+    gone, forgot, base = _removals(acts)
+    alive = False
+    for act in acts:
+        if is_present(act, gone, forgot):
+            alive = True
+            break
     life = life_of(alive, gone, forgot, base)
-    views = [
-        Written(row.view.stamp, row.device, row.view)
-        for row in rows
-        if row.view and is_valid(row.view, life, forgot)
-    ]
+    view = None
+    secret = False
+    for row in rows:
+        field = row.view
+        if field is not None and is_valid(field, life, forgot):
+            written = Written(field.stamp, row.device, field)
+            if view is None or _order(written) > _order(view):
+                view = written
+        secret = secret or row.password is not None
+    winner, rivals, seen, dead = _passwords(rows, life, forgot) if secret else _NO_PASSWORDS
+    accessed = _last_accessed(rows, acts, life)
+    return Folded(alive, gone, forgot, base, accessed, view, winner, rivals, seen, dead)
+
+
+Passwords = tuple[Written | None, tuple[Written, ...], Mapping[str, int], tuple[str, ...]]
+"""The winner, its rivals, what the next writer has seen, and the devices whose entry is dead."""
+
+_NO_PASSWORDS: Passwords = (None, (), MappingProxyType({}), ())
+_NOTHING = Folded(False, 0, 0, 0, 0, None, *_NO_PASSWORDS)
+
+
+def _removals(acts: list[Act]) -> tuple[int, int, int]:
+    """Return the newest removal, the newest forget, and the removal before the newest."""
+    gone = forgot = 0
+    for act in acts:
+        if act.gone > gone:
+            gone = act.gone
+        if act.forgot > forgot:
+            forgot = act.forgot
+    return gone, forgot, max([act.gone if act.gone < gone else act.base for act in acts], default=0)
+
+
+def _passwords(rows: list[Row], life: int, forgot: int) -> Passwords:
     passwords = [
         Written(row.password.stamp, row.device, row.password)
         for row in rows
@@ -106,18 +144,9 @@ def fold(rows: Iterable[Row]) -> Folded:
     unanswered = [each for each in passwords if covered.get(each.device, 0) < each.stamp]
     winner = passwords[0] if passwords else None
     kept = {each.device for each in unanswered} | ({winner.device} if winner else set())
-    return Folded(
-        alive=alive,
-        gone=gone,
-        forgot=forgot,
-        base=base,
-        last_accessed=_last_accessed(rows, life),
-        view=max(views, key=_order, default=None),
-        password=winner,
-        rivals=tuple(_rivals(unanswered, winner)),
-        seen={**covered, **{each.device: max(covered.get(each.device, 0), each.stamp) for each in passwords}},
-        dead=tuple(row.device for row in rows if row.password and row.device not in kept),
-    )
+    seen = {**covered, **{each.device: max(covered.get(each.device, 0), each.stamp) for each in passwords}}
+    dead = tuple(row.device for row in rows if row.password and row.device not in kept)
+    return winner, tuple(_rivals(unanswered, winner)), seen, dead
 
 
 def _order(written: Written) -> tuple[int, str]:
@@ -143,20 +172,19 @@ def _rivals(unanswered: list[Written], winner: Written | None) -> Iterable[Writt
             yield each
 
 
-def _last_accessed(rows: list[Row], life: int) -> int:
+def _last_accessed(rows: list[Row], acts: list[Act], life: int) -> int:
     """Return the last access in Unix milliseconds: the maximum over devices, from the newest placed one on."""
-    placed = max(
-        [row.touch for row in rows if row.touch and row.touch.placed and row.touch.stamp > life], default=None
-    )
-    start = placed.stamp if placed else life
-    times = [row.touch.milliseconds for row in rows if row.touch and row.touch.stamp > start]
-    times += [
-        row.act.stamp >> 10
-        for row in rows
-        if row.act and row.act.kind == REGISTERED and row.act.stamp > start
-    ]
-    if placed:
-        times.append(placed.milliseconds)
-    if not times:
-        times = [row.act.stamp >> 10 for row in rows if row.act and row.act.kind != REMOVED]
-    return max(times, default=0)
+    touches = [row.touch for row in rows if row.touch is not None and row.touch.stamp > life]
+    placed = max([touch for touch in touches if touch.placed], default=None)
+    start, latest = (placed.stamp, placed.milliseconds) if placed else (life, 0)
+    for touch in touches:
+        if touch.stamp > start and touch.milliseconds > latest:
+            latest = touch.milliseconds
+    counted = placed is not None or bool(touches)
+    for act in acts:
+        if act.kind == REGISTERED and act.stamp > start:
+            counted = True
+            latest = max(latest, act.stamp >> COUNTER_BITS)
+    if counted:
+        return latest
+    return max([act.stamp >> COUNTER_BITS for act in acts if act.kind != REMOVED], default=0)
