@@ -60,7 +60,9 @@ class Caller:
 
     def view(self, session: str) -> SessionView | PrivateSession:
         """Return what a session looks like to this app; an empty one where there is none."""
-        return self.private.get(session) or self.core.view(session)
+        if self.private:
+            return self.private.get(session) or self.core.view(session)
+        return self.core.view(session)
 
     def epoch(self, session: str) -> str:
         """Return the life that the revisions of a session belong to."""

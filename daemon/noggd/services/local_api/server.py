@@ -77,7 +77,7 @@ class Server:
         finally:
             self._refuse_new()
             for connection in self.connections:
-                connection.stop_waiting()
+                connection.pipeline.stop_waiting()
             await self._until(lambda: all(connection.idle for connection in self.connections), DRAIN)
             for end in unlisten:
                 end()
