@@ -1,0 +1,143 @@
+"""The file of trust: the group's signed statements, and how its members were last reached.
+
+One JSON file, replaced whole and synced. It is the point at which a new key counts: the key waits in a file
+of its own until the statements that go with it are on disk. What cannot be read is an error and never an
+empty group, because that would forget who was removed. Not here: what is done with it
+(`noggd.storage.trust`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from nogg.errors import ProtocolError
+from noggd.domain.addresses import valid_addresses
+from noggd.domain.devices import is_device_name
+from noggd.domain.membership import memberships
+from noggd.domain.statements import Genesis, Statement, read_statement
+from noggd.platform.files import sync_directory, write_private
+from noggd.storage.keys import FILE as KEY_FILE
+from noggd.storage.keys import DeviceKey, load_key
+from noggd.storage.schema import StoreBroken, StoreTooNew
+
+FILE: Final = "trust.json"
+NEXT_KEY_FILE: Final = "device-new.pem"
+VERSION: Final = 1
+_HINT: Final = (
+    "restore trust.json and device.pem from one backup of this device, or move both away and pair anew"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What must not be lost.
+
+    `port` is the one that was taken when any free one was asked for. `joining` is set from the moment a group was
+    joined until the documents are ready for it, and says whether that group has a username. `refused`: a member's
+    device has refused us, which is how a removed device that was away finds out.
+    """
+
+    genesis: Genesis
+    statements: Mapping[str, Statement] = field(default_factory=dict)
+    port: int | None = None
+    joining: bool | None = None
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What is remembered of another device: its last name, addresses (the best first), when it was last linked."""
+
+    name: str = ""
+    addresses: tuple[str, ...] = ()
+    last_seen: int | None = None
+
+
+def save(directory: Path, device: str, state: State, peers: Mapping[str, Peer]) -> None:
+    """Put trust on disk, then the key that waited for it, if any. Raises OSError."""
+    content = {
+        "version": VERSION,
+        "device": device,
+        "genesis": state.genesis.raw.decode("ascii"),
+        "statements": [statement.raw.decode("ascii") for statement in state.statements.values()],
+        "port": state.port,
+        "joining": state.joining,
+        "refused": state.refused,
+        "peers": {
+            peer: {"name": known.name, "addresses": known.addresses, "last_seen": known.last_seen}
+            for peer, known in peers.items()
+        },
+    }
+    write_private(directory / FILE, json.dumps(content, indent=1).encode("ascii") + b"\n")
+    if (directory / NEXT_KEY_FILE).exists():
+        (directory / NEXT_KEY_FILE).replace(directory / KEY_FILE)
+        sync_directory(directory)
+
+
+def load(directory: Path) -> tuple[DeviceKey, State, dict[str, Peer]] | None:
+    """Read key and trust; None on a first start. Raises StoreBroken or StoreTooNew."""
+    path = directory / FILE
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        if (directory / KEY_FILE).exists():
+            raise StoreBroken(f"{path} is missing, but the device has a key", hint=_HINT) from None
+        return None
+    except OSError as error:
+        raise StoreBroken(f"{path} cannot be read: {error}") from error
+    try:
+        content = json.loads(data)
+        version = content["version"]
+        if isinstance(version, int) and version > VERSION:
+            raise StoreTooNew(f"{path} was written by a newer version of noggd")
+        if version != VERSION:
+            raise ProtocolError("it names no version")
+        state = _state(content)
+        peers = {device: _peer(known) for device, known in content["peers"].items()}
+        device = content["device"]
+    except (ProtocolError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreBroken(f"{path} cannot be read: {error}", hint=_HINT) from error
+    key = _key(directory, device)
+    if not memberships(state.genesis, state.statements.values(), key.device):
+        raise StoreBroken(f"{path} is about a group that this device never was in", hint=_HINT)
+    return key, state, peers
+
+
+def _key(directory: Path, device: object) -> DeviceKey:
+    """Return the key that the trust file is about, putting it in its place if it still waits."""
+    current, waiting = directory / KEY_FILE, directory / NEXT_KEY_FILE
+    if waiting.exists() and load_key(waiting).device == device:
+        waiting.replace(current)
+        sync_directory(directory)
+    key = load_key(current)
+    if key.device != device:
+        raise StoreBroken(f"{current} is not the key of {directory / FILE}", hint=_HINT)
+    waiting.unlink(missing_ok=True)  # a key whose statements never reached the disk
+    return key
+
+
+def _state(content: Mapping[str, Any]) -> State:
+    genesis = read_statement(content["genesis"].encode())
+    statements = [read_statement(text.encode()) for text in content["statements"]]
+    port, joining, refused = content["port"], content["joining"], content["refused"]
+    if (
+        not isinstance(genesis, Genesis)
+        or not (port is None or (isinstance(port, int) and 0 < port < 65536))
+        or not (joining is None or isinstance(joining, bool))
+        or not isinstance(refused, bool)
+    ):
+        raise ProtocolError("a field has the wrong kind of value")
+    return State(genesis, {statement.id: statement for statement in statements}, port, joining, refused)
+
+
+def _peer(known: Mapping[str, Any]) -> Peer:
+    name, last_seen = known["name"], known["last_seen"]
+    return Peer(
+        name if is_device_name(name) else "",
+        valid_addresses(known["addresses"]),
+        last_seen if isinstance(last_seen, int) else None,
+    )
