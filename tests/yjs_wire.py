@@ -210,8 +210,8 @@ class Replica:
                 else:
                     own[key] = random.choice([1.5, [7.0, "é", None], [1.0, {"a": 2.0}], True])
             if random.random() < 0.1:
-                other = self.root[random.choice(list(self.root.keys()))]
-                for key in list(other.keys())[:1]:
+                other = self.root[random.choice(sorted(self.root.keys()))]
+                for key in sorted(other.keys())[:1]:
                     del other[key]
         return self.updates[before:]
 
@@ -235,12 +235,20 @@ def history(seed: int, steps: int = 12) -> list[Replica]:
     return replicas
 
 
+def in_one_order(data: bytes) -> bytes:
+    """Sort what yrs writes in the random order of its hash maps, so that a seed means one thing."""
+    update = decode(data)
+    update.sections.sort(key=lambda section: section.client)
+    update.deletes.sort()
+    return update.encode()
+
+
 _TAGS = bytes([127, 126, 125, 124, 123, 122, 121, 120, 119, 118, 117, 116, 0, 1, 255])
 
 
 def mutate(data: bytes, dice: random.Random) -> bytes:
     """Change an honest update in one to three places: mostly in its structure, sometimes in its bytes."""
-    update = decode(data)
+    update = decode(in_one_order(data))
     for _ in range(dice.choice((1, 1, 2, 3))):
         dice.choice((_mutate_struct, _mutate_struct, _mutate_struct, _mutate_section, _mutate_deletes))(
             update, dice
