@@ -211,8 +211,9 @@ class World:
         new = self._device(old.name, old.client, state, clock)
         new.knows, new.skew, new.rolled_back, new.clients = set(knows), old.skew, True, old.clients
         self.devices[who] = new
-        for wire in [*(self.wires[pair] for pair in self.wires if pair[1] == who)]:
-            wire.clear()
+        for pair, wire in self.wires.items():
+            if who in pair:
+                wire.clear()  # what was on its way arrived, or went with the connection
 
     def knows_more(self, helper: Device, lost: Device) -> bool:
         """Whether one device holds more of what another ever wrote than that one itself."""

@@ -44,6 +44,8 @@ class DeviceMaps:
         self._pending: dict[str, object | None] = {}
         self._later: dict[str, object] = {}
         self._erase: dict[tuple[str, str], None] = {}
+        self.replaced: dict[str, dict[str, Entry]] = {}
+        """Maps that the last `merge` replaced as a whole, as they were: a compaction, or a start after a rescue."""
         self._undo: list[tuple[str, Entry | None, object, object]] = []
         self._erased_before = 0
         self._own_replaced = False
@@ -242,11 +244,13 @@ class DeviceMaps:
         """
         assert self.document is not None, "an ephemeral session has no peers"
         changed: set[str] = set()
+        self.replaced.clear()
         for device, stored in self.document.apply(update).items():
             if device == self.device:
                 changed |= self._repair(stored)
             elif stored is None:
                 old = self.entries.pop(device, {})
+                self.replaced[device] = old
                 self._secret_left = True
                 self._sources = None
                 new = self.entries[device] = self._parsed(self.document.device_map(device))

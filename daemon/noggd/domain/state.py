@@ -248,7 +248,25 @@ class SessionState:
     def merge(self, update: bytes, origin: Origin) -> Change | None:
         """Apply a peer's update; return the visible change. Raises what `Document.apply` raises."""
         keys = self.maps.merge(update)
+        for device, entries in self.maps.replaced.items():
+            self._keep_lost(device, entries)
         return self.refresh(origin, {name for key in keys if (name := reference_of(key))})
+
+    def _keep_lost(self, device: str, entries: dict[str, Entry]) -> None:
+        """Adopt what a device dropped from its map although it still counts.
+
+        A compaction drops nothing that counts; a device that was restored from a backup drops what it forgot.
+        """
+        there = self.maps.entries.get(device, {})
+        for key, entry in entries.items():
+            name = reference_of(key)
+            if name is None or key in there or key.startswith("x/"):
+                continue
+            rows = list(self._rows(name))
+            before = fold(rows)
+            after = fold([*rows, _row(device, key, entry)])
+            if (before.alive or after.alive) and before._replace(dead=()) != after._replace(dead=()):
+                self.put(f"x/{device}/{key}", entry)
 
     def still_counts(self, key: str) -> bool:
         """Tell whether an own entry is of use to anyone: visible, restorable, in conflict, or a tombstone."""
@@ -356,3 +374,10 @@ class SessionState:
                 return None
             return Act(entry.stamp, REGISTERED if entry.kind == REGISTERED else PLACED)
         return entry._replace(forgot=None) if isinstance(entry, Field) else entry
+
+
+def _row(device: str, key: str, entry: Entry) -> Row:
+    """Return the row of a single entry."""
+    kinds: dict[str, Entry | None] = dict.fromkeys("rvpt")
+    kinds[key[0]] = entry
+    return Row(device, *kinds.values())  # type: ignore[arg-type] # the key tells the type
