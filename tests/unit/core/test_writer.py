@@ -1,0 +1,269 @@
+"""The single writer over a real journal: durable before told, all or nothing, in order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nogg.errors import NotFound, ProtocolError, ShuttingDown, StorageFailed
+from noggd.core import Core, open_core
+from noggd.core.records import decode
+from noggd.domain.changes import Change, DevicesChange, IdentityChange, Origin
+from noggd.domain.document import Incomplete
+from noggd.domain.session import Session
+from noggd.storage.journal import Journal
+
+HERE = Origin("dA", "test")
+NOW = 1_700_000_000_000
+
+
+class Seat:
+    """A core in a folder, with calls that wait for their reply."""
+
+    def __init__(self, core: Core, journal: Journal) -> None:
+        self.core = core
+        self.journal = journal
+        self.told: list[Any] = []
+        self.updates: list[tuple[str, bytes, str]] = []
+        core.listen(self.told.append)
+        core.on_update(lambda *update: self.updates.append(update))
+
+    def start(self, operation: Callable[[Session], object], session: str = "default") -> Awaitable[Any]:
+        return self.call(lambda reply: self.core.change(session, operation, reply, HERE))
+
+    def call(self, submit: Callable[[Callable[[Any], None]], None]) -> Awaitable[Any]:
+        future = asyncio.get_running_loop().create_future()
+        submit(future.set_result)
+        return future
+
+    def register(self, name: str, **fields: Any) -> Awaitable[Any]:
+        return self.start(lambda session: session.register(self.core.now(), name, **fields))
+
+
+@asynccontextmanager
+async def seat_in(
+    folder: Path, device: str = "dA", now: Callable[[], int] = lambda: NOW
+) -> AsyncIterator[Seat]:
+    journal = Journal(folder / f"{device}.db")
+    try:
+        async with open_core(journal, device, None, now) as core:
+            yield Seat(core, journal)
+    finally:
+        journal.close()
+
+
+@pytest.fixture
+async def seat(tmp_path: Path) -> AsyncIterator[Seat]:
+    async with seat_in(tmp_path) as seat:
+        yield seat
+
+
+async def test_a_change_is_on_disk_before_it_is_answered_or_told(seat: Seat) -> None:
+    before = seat.journal.last_seq
+    seen_at_reply: list[int] = []
+    done = asyncio.get_running_loop().create_future()
+
+    def reply(result: object) -> None:
+        seen_at_reply.append(seat.journal.last_seq)
+        assert seat.told == [], "the reply comes first"
+        done.set_result(result)
+
+    seat.core.change("default", lambda session: session.register(NOW, "m.1"), reply, HERE)
+    assert seat.core.view("default").references == {}, "reads see what is durable"
+    await done
+    assert seen_at_reply == [before + 1]
+    assert seat.core.view("default").references.keys() == {"m.1"}
+    change = seat.told[0]
+    assert isinstance(change, Change)
+    assert change.origin == HERE
+    assert [document for document, _, _ in seat.updates] == ["person", "session/default"]
+
+
+async def test_what_arrives_together_shares_one_record(seat: Seat) -> None:
+    before = seat.journal.last_seq
+    results = await asyncio.gather(*(seat.register(f"m.{n}") for n in range(50)))
+    assert [result.revision for result in results] == list(range(1, 51))
+    assert seat.journal.last_seq == before + 1
+    assert [change.revision for change in seat.told] == list(range(1, 51)), "one revision, one event"
+
+
+async def test_an_error_changes_nothing_for_the_others(seat: Seat) -> None:
+    good, bad, later = await asyncio.gather(
+        seat.register("m.1"),
+        seat.start(lambda session: session.update(NOW, "m.9", {"view": "x"})),
+        seat.register("m.2"),
+    )
+    assert good.revision == 1
+    assert isinstance(bad, NotFound)
+    assert later.revision == 2
+
+
+async def test_reading_a_session_that_does_not_exist_does_not_make_it(seat: Seat) -> None:
+    assert await seat.start(lambda session: session.remove(NOW, "m.1"), "other") == {"removed": False}
+    found = await seat.call(lambda reply: seat.core.query("other", lambda session: session.revision, reply))
+    assert found == 0
+    assert seat.core.sessions == set()
+    assert seat.core.documents() == ["person"]
+    assert seat.journal.last_seq == 0
+
+
+async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+    async with seat_in(tmp_path) as seat:
+        await seat.register("m.1", password="secret")
+        await seat.register("m.2")
+        await seat.start(lambda session: session.remove(NOW, "m.2"))
+        await seat.start(lambda session: session.set_active(NOW, "m.1"))
+        await seat.call(
+            lambda reply: seat.core.change_person(lambda person: person.set_username(NOW, "Ada"), reply, HERE)
+        )
+        epoch, view = seat.core.epoch, seat.core.view("default")
+    for _ in range(2):
+        async with seat_in(tmp_path) as seat:
+            again = seat.core.view("default")
+            assert seat.core.epoch == epoch
+            assert (again.revision, again.active) == (view.revision, view.active)
+            assert again.references["m.1"].value() == view.references["m.1"].value()
+            assert again.since(1) == view.since(1) == ([], ["m.2"], True)
+            assert seat.core.username == "Ada"
+            assert seat.core.sessions == {"default"}
+            await seat.call(seat.core.compact_journal)
+
+
+async def test_a_touch_shows_at_once_and_survives(tmp_path: Path) -> None:
+    time = [NOW]
+    async with seat_in(tmp_path, now=lambda: time[0]) as seat:
+        await seat.register("m.1")
+        time[0] += 5000
+        seat.core.touch("default", "m.1", HERE)
+        seat.core.touch("default", "m.9", HERE)
+        assert seat.core.view("default").references["m.1"].last_accessed == NOW + 5000
+        assert seat.core.view("default").revision == 1, "its revision comes with the commit"
+        await seat.register("m.2")
+    async with seat_in(tmp_path) as seat:
+        assert seat.core.view("default").references["m.1"].last_accessed == NOW + 5000
+        assert seat.core.view("default").revision == 3
+
+
+async def test_a_full_disk_keeps_nothing_and_recovers(seat: Seat, monkeypatch: pytest.MonkeyPatch) -> None:
+    await seat.register("m.1", view="before")
+    append = seat.journal.append
+
+    def refuse(record: bytes) -> int:
+        raise StorageFailed(retryable=True)
+
+    monkeypatch.setattr(seat.journal, "append", refuse)
+    failed = await asyncio.gather(
+        seat.register("m.2"), seat.start(lambda session: session.update(NOW, "m.1", {"view": "after"}))
+    )
+    assert all(isinstance(error, StorageFailed) for error in failed)
+    assert seat.core.view("default").references.keys() == {"m.1"}
+    assert seat.core.view("default").references["m.1"].view == "before"
+    assert len(seat.told) == 1
+    monkeypatch.setattr(seat.journal, "append", append)
+    again = await seat.register("m.1")
+    assert again.view == "before", "memory equals disk"
+    assert again.revision == 1
+
+
+async def test_two_cores_sync_by_updates_and_by_state(tmp_path: Path) -> None:
+    async with seat_in(tmp_path, "dA") as a, seat_in(tmp_path, "dB") as b:
+        await a.register("m.1", password="one")
+        await b.register("m.1", view="canvas")
+        for source, target in ((a, b), (b, a)):
+            states = await target.call(target.core.state)
+            for document in source.core.documents():
+                vector = states[document][0] if document in states else b"\x00"
+                update = await source.call(partial(source.core.missing, document, vector))
+                merge = partial(target.core.merge, document, update, source.core.device)
+                assert await target.call(merge) is None
+        assert a.core.view("default").references["m.1"].view == "canvas"
+        assert b.core.view("default").references["m.1"].password == "one"
+        assert a.told[-1].origin == Origin("dB")
+        assert ("session/default", "dB") in [(document, source) for document, _, source in a.updates]
+
+
+async def test_an_update_that_runs_ahead_asks_for_a_sync(tmp_path: Path) -> None:
+    async with seat_in(tmp_path, "dA") as a, seat_in(tmp_path, "dB") as b:
+        await a.register("m.1")
+        await a.register("m.2")
+        ahead = [update for document, update, _ in a.updates if document == "session/default"][1]
+        result = await b.call(lambda reply: b.core.merge("session/default", ahead, "dA", reply))
+        assert isinstance(result, Incomplete)
+        assert b.journal.last_seq == 0
+        result = await b.call(lambda reply: b.core.merge("session/default", b"\xff" * 9, "dA", reply))
+        assert isinstance(result, ProtocolError)
+        result = await b.call(lambda reply: b.core.merge("elsewhere", b"\x00\x00", "dA", reply))
+        assert isinstance(result, ProtocolError)
+
+
+async def test_a_known_update_is_not_journalled_again(tmp_path: Path) -> None:
+    async with seat_in(tmp_path, "dA") as a, seat_in(tmp_path, "dB") as b:
+        await a.register("m.1")
+        update = a.updates[-1][1]
+        for _ in range(2):
+            assert await b.call(lambda reply: b.core.merge("session/default", update, "dA", reply)) is None
+        assert b.journal.last_seq == 1
+        assert len(b.updates) == 1
+
+
+async def test_a_dropped_session_is_gone_for_everyone(seat: Seat) -> None:
+    await seat.register("m.1")
+    dropped = await seat.call(lambda reply: seat.core.drop_session("default", reply, HERE))
+    assert dropped == {"dropped": True}
+    assert seat.core.sessions == set()
+    assert seat.core.view("default").references == {}
+    dropped = await seat.call(lambda reply: seat.core.drop_session("never", reply, HERE))
+    assert dropped == {"dropped": False}
+    await seat.register("m.2")
+    assert seat.core.sessions == {"default"}
+
+
+async def test_a_secret_leaves_the_journal_by_compaction(seat: Seat, tmp_path: Path) -> None:
+    await seat.register("m.1", password="first-secret")
+    await seat.register("m.1", password="other-secret")
+
+    def stored() -> bytes:
+        return b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+    assert b"first-secret" in stored()
+    assert await seat.call(seat.core.compact_journal) is None
+    assert b"first-secret" not in stored()
+    assert b"other-secret" in stored()
+
+
+async def test_identity_and_devices_are_told(seat: Seat) -> None:
+    seat.core.identity_id = "identity_x"
+    await seat.call(
+        lambda reply: seat.core.change_person(lambda person: person.set_username(NOW, "Ada"), reply, HERE)
+    )
+    await seat.call(
+        lambda reply: seat.core.change_person(lambda person: person.rename_device(NOW, "laptop"), reply, HERE)
+    )
+    assert seat.told == [IdentityChange("identity_x", "Ada"), DevicesChange()]
+    assert seat.core.device_names == {"dA": "laptop"}
+
+
+async def test_an_excluded_device_counts_no_more_but_what_it_wrote_stays(tmp_path: Path) -> None:
+    async with seat_in(tmp_path, "dA") as a, seat_in(tmp_path, "dB") as b:
+        await b.register("m.1", password="theirs")
+        for document, update, _ in b.updates:
+            await a.call(partial(a.core.merge, document, update, "dB"))
+        await a.call(lambda reply: a.core.exclude("dB", frozenset({"dA"}), reply))
+        assert a.core.view("default").references["m.1"].password == "theirs"
+        assert a.core.sessions == {"default"}
+        records = a.journal.load().records
+        assert decode(records[-1]).updates
+    async with seat_in(tmp_path, "dA") as a:
+        assert a.core.view("default").references["m.1"].password == "theirs"
+
+
+async def test_nothing_is_taken_while_it_stops(tmp_path: Path) -> None:
+    async with seat_in(tmp_path) as seat:
+        accepted = seat.register("m.1")
+        await seat.core.drain()
+        assert (await accepted).revision == 1
+        assert isinstance(await seat.register("m.2"), ShuttingDown)
