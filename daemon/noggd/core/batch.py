@@ -6,7 +6,7 @@ Everything here happens inside the writer, between two commits. Nothing here wai
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nogg.errors import InternalError, NoggError, ProtocolError
@@ -55,6 +55,8 @@ class Batch:
         self.person_touched = False
         self.active_elsewhere = False
         self.secret_left = False
+        self.new_life: dict[str, str] | None = None
+        """Notes of the store (client ids, epoch) after a rescue: then the journal starts over from snapshots."""
         self._record = Record()
         self._item = items[0] if items else Item(lambda batch: None, lambda result: None)
 
@@ -204,6 +206,22 @@ class Batch:
             counted["sessions"] += 1
             counted["references"] += len(session.references)
         return counted
+
+    def rescue(self, states: Mapping[str, bytes], client: int, notes: dict[str, str]) -> None:
+        """Start over under a new client id, from the documents of a peer where it has them."""
+        here = Origin(self.replicas.device)
+        person = self._person()
+        person.maps.rescue(client, states.get(PERSON, b"") or person.maps.encode())
+        for document in states:
+            name = session_of(document)
+            if name is not None:
+                self.replicas.session(name)
+        for name, session in self.replicas.sessions.items():
+            document = document_of(name)
+            self.touched.add(document)
+            self._note(session.rescue(client, states.get(document, b"") or session.maps.encode(), here))
+        self.replicas.client = client
+        self.new_life = notes
 
     def compact(self, now: int) -> None:
         """Rewrite the own maps that have been written often."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,7 +27,7 @@ from noggd.core.batch import Batch, Item, Reply
 from noggd.core.maintenance import Maintenance
 from noggd.core.replicas import History, Replicas, session_of
 from noggd.core.views import EMPTY_VIEW, SessionView
-from noggd.domain.changes import Change, DevicesChange, IdentityChange, Origin
+from noggd.domain.changes import Change, DevicesChange, EpochChange, IdentityChange, Origin
 from noggd.domain.document import Broken
 from noggd.domain.person import PERSON, Person
 from noggd.domain.session import Session
@@ -37,7 +37,8 @@ from noggd.storage.writer import JournalWriter
 
 log = logging.getLogger(__name__)
 
-Listener = Callable[[Change | IdentityChange | DevicesChange], None]
+Told = Change | IdentityChange | DevicesChange | EpochChange
+Listener = Callable[[Told], None]
 UpdateListener = Callable[[str, bytes, str], None]
 
 
@@ -52,7 +53,8 @@ class Core:
         self, store: JournalWriter, replicas: Replicas, history: History, now: Callable[[], int]
     ) -> None:
         self.device = replicas.device
-        self.client = replicas.client
+        self.clients = tuple(int(each) for each in str(history.meta["clients"]).split())
+        """Every Y client id that this device ever wrote under, the present one last."""
         self.epoch = str(history.meta["epoch"])
         self.identity_id = ""
         self.aliases: tuple[str, ...] = ()
@@ -159,6 +161,16 @@ class Core:
         """Make the documents ready to be merged into a group's; replies {"sessions": n, "references": n}."""
         self._submit(Item(lambda batch: batch.join(keep_username), reply))
 
+    def rescue(self, states: Mapping[str, bytes], reply: Reply) -> None:
+        """Start over from a peer's whole documents, after it turned out to know more of us than we do.
+
+        We were restored from a backup, or cloned: nothing is lost, but client id and epoch are new from here on.
+        """
+        client = secrets.randbits(32) | 1
+        clients = " ".join(map(str, (*self.clients, client)))
+        notes = {"clients": clients, "epoch": secrets.token_hex(8)}
+        self._submit(Item(lambda batch: batch.rescue(states, client, notes), reply))
+
     def compact_maps(self, reply: Reply) -> None:
         """Rewrite the own map of every document with what still counts."""
         self._submit(Item(lambda batch: batch.compact(self.now()), reply))
@@ -226,12 +238,22 @@ class Core:
             batch.broken(broken)
             self._undo(batch, None)
             return
-        if record.empty:
+        if batch.new_life is not None:
+            self._busy = True
+            self._start_over(batch, batch.new_life)
+        elif record.empty:
             self._finish(batch)
             self._schedule()
-            return
-        self._busy = True
-        self._store.submit(record.encode(), lambda error: self._from_thread(self._written, batch, error))
+        else:
+            self._busy = True
+            self._store.submit(record.encode(), lambda error: self._from_thread(self._written, batch, error))
+
+    def _start_over(self, batch: Batch, notes: dict[str, str]) -> None:
+        journal, snapshots = self._store.journal, self._replicas.snapshots()
+        self._store.run(
+            lambda: journal.compact(snapshots, journal.last_seq, notes),
+            lambda _, error: self._from_thread(self._written, batch, error),
+        )
 
     def _from_thread(self, function: Callable[..., None], *arguments: object) -> None:
         self._loop.call_soon_threadsafe(function, *arguments)
@@ -256,6 +278,10 @@ class Core:
                 self._tell(change)
         if batch.person_touched:
             self._publish_person()
+        if batch.new_life is not None:
+            self.clients = tuple(map(int, batch.new_life["clients"].split()))
+            self.epoch = batch.new_life["epoch"]
+            self._tell(EpochChange(self.epoch))
         if batch.active_elsewhere:
             self._tell(DevicesChange())
         for document, update, source in batch.updates:
@@ -277,7 +303,7 @@ class Core:
         """Tell listeners who the person is now."""
         self._tell(IdentityChange(self.identity_id, self.username, self.aliases))
 
-    def _tell(self, change: Change | IdentityChange | DevicesChange) -> None:
+    def _tell(self, change: Told) -> None:
         for listener in list(self._listeners):
             listener(change)
 
@@ -347,13 +373,13 @@ def load(journal: Journal, device: str, members: frozenset[str] | None) -> tuple
     """Build all documents from the journal. Raises StoreBroken where it does not make them."""
     loaded = journal.load()
     meta = dict(loaded.meta)
-    if "client" not in meta:
+    if "clients" not in meta:
         # 32 bits: each entry names the client id, and shorter numbers are shorter there
-        meta |= {"client": str(secrets.randbits(32) | 1), "epoch": secrets.token_hex(8)}
+        meta |= {"clients": str(secrets.randbits(32) | 1), "epoch": secrets.token_hex(8)}
         journal.set_meta(meta)
     try:
         history = History.read(loaded.snapshots, loaded.records, meta)
-        replicas = Replicas(device, int(meta["client"]), members)
+        replicas = Replicas(device, int(meta["clients"].split()[-1]), members)
         replicas.load(history, {PERSON, *history.documents()})
     except (ProtocolError, ValueError) as error:
         raise broken(journal.path, str(error)) from error

@@ -60,3 +60,10 @@ class DevicesChange:
     """Something about the person's devices changed: a member, a name, what is active there."""
 
     devices: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class EpochChange:
+    """The store began a new life: it was restored from a backup, and revisions of the old life mean nothing now."""
+
+    epoch: str

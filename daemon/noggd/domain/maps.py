@@ -60,6 +60,11 @@ class DeviceMaps:
         if self.document is not None:
             self.document.close()
 
+    def encode(self) -> bytes:
+        """Return the whole document as one update."""
+        assert self.document is not None, "an ephemeral session has no document"
+        return self.document.encode()
+
     @property
     def own(self) -> dict[str, Entry]:
         """The entries of this device."""

@@ -12,7 +12,7 @@ import pytest
 from nogg.errors import NotFound, ProtocolError, ShuttingDown, StorageFailed
 from noggd.core import Core, open_core
 from noggd.core.records import decode
-from noggd.domain.changes import Change, DevicesChange, IdentityChange, Origin
+from noggd.domain.changes import Change, DevicesChange, EpochChange, IdentityChange, Origin
 from noggd.domain.document import Incomplete
 from noggd.domain.session import Session
 from noggd.storage.journal import Journal
@@ -267,3 +267,40 @@ async def test_nothing_is_taken_while_it_stops(tmp_path: Path) -> None:
         await seat.core.drain()
         assert (await accepted).revision == 1
         assert isinstance(await seat.register("m.2"), ShuttingDown)
+
+
+def restore(folder: Path, backup: bytes) -> None:
+    for file in folder.glob("dA.db*"):
+        file.unlink()
+    (folder / "dA.db").write_bytes(backup)
+
+
+async def test_a_device_that_was_rolled_back_starts_a_new_life(tmp_path: Path) -> None:
+    async with seat_in(tmp_path, "dA") as a:
+        await a.register("m.1", password="kept")
+        epoch = a.core.epoch
+    backup = (tmp_path / "dA.db").read_bytes()
+    async with seat_in(tmp_path, "dA") as a, seat_in(tmp_path, "dB") as b:
+        await a.register("m.2", password="told to the other")
+        for document in a.core.documents():
+            update = await a.call(partial(a.core.missing, document, b"\x00"))
+            assert await b.call(partial(b.core.merge, document, update, "dA")) is None
+    restore(tmp_path, backup)
+    async with seat_in(tmp_path, "dA") as a, seat_in(tmp_path, "dB") as b:
+        await a.register("m.3")
+        states = {
+            document: await b.call(partial(b.core.missing, document, b"\x00"))
+            for document in b.core.documents()
+        }
+        assert await a.call(partial(a.core.rescue, states)) is None
+        assert a.core.view("default").references.keys() == {"m.1", "m.2", "m.3"}
+        assert a.core.epoch != epoch
+        assert len(a.core.clients) == 2
+        assert EpochChange(a.core.epoch) in a.told
+        for document in a.core.documents():
+            update = await a.call(partial(a.core.missing, document, b"\x00"))
+            assert await b.call(partial(b.core.merge, document, update, "dA")) is None
+        assert b.core.view("default").references.keys() == {"m.1", "m.2", "m.3"}
+    async with seat_in(tmp_path, "dA") as a:
+        assert a.core.view("default").references["m.2"].password == "told to the other"
+        assert len(a.core.clients) == 2
