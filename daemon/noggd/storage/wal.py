@@ -69,13 +69,17 @@ def read_wal(data: bytes) -> Wal:
     start = _HEADER.size
     while start + step <= len(data):
         number, size, *rest = _FRAME.unpack_from(data, start)
-        if rest[:2] != salts or not number:
-            break
         body = start + _FRAME.size
+        if not number:
+            break
         sums = _checksum(words[8].unpack_from(data, start), sums)
         sums = _checksum(words[page_size].unpack_from(data, body), sums)
         if sums != (rest[2], rest[3]):
             break
+        if (
+            rest[:2] != salts
+        ):  # the salts alone are damaged: they mark the round, and the checksum leaves them out
+            raise WalDamaged("a commit in it is unreadable")
         pending[number] = data[body : body + page_size]
         if size:
             wal.pages |= pending
