@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import bench_devices, bench_idle, bench_local
+from benchmarks import bench_devices, bench_growth, bench_idle, bench_local
 from benchmarks.figures import Row, table, write_json
 from benchmarks.processes import Unavailable
 
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, tuple[Benchmark, tuple[int, int], tuple[int, int]]] = {
     "stream": (bench_devices.flow, (3, 10_000), (1, 1000)),
     "fanout": (bench_devices.fanout, (3, 30), (1, 5)),
     "join": (bench_devices.join, (5, 10_000), (1, 1000)),
+    "growth": (bench_growth.growth, (1, 1_000_000), (1, 20_000)),
     "idle": (bench_idle.idle, (3, 1000), (1, 100)),
     "start": (bench_idle.start, (5, 10_000), (1, 1000)),
     "command": (bench_idle.command, (5, 8), (1, 3)),
