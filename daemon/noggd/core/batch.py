@@ -223,10 +223,10 @@ class Batch:
         self.replicas.client = client
         self.new_life = notes
 
-    def compact(self, now: int) -> None:
+    def compact(self, now: int, stored_by_all: int) -> None:
         """Rewrite the own maps that have been written often."""
         for name, session in self.replicas.sessions.items():
             if session.maps.compaction_due:
-                self._take(document_of(name), session.maps.flush())
-                self._take(document_of(name), session.compact(now))
                 self.touched.add(document_of(name))
+                self._take(document_of(name), session.maps.flush())
+                self._take(document_of(name), session.compact(now, stored_by_all=stored_by_all))

@@ -56,6 +56,8 @@ class Core:
         self.clients = tuple(int(each) for each in str(history.meta["clients"]).split())
         """Every Y client id that this device ever wrote under, the present one last."""
         self.epoch = str(history.meta["epoch"])
+        self.stored_by_all = 0
+        """Stamp up to which every member is known to have stored everything; the links to peers keep it."""
         self.identity_id = ""
         self.aliases: tuple[str, ...] = ()
         self.now = now
@@ -173,7 +175,7 @@ class Core:
 
     def compact_maps(self, reply: Reply) -> None:
         """Rewrite the own map of every document with what still counts."""
-        self._submit(Item(lambda batch: batch.compact(self.now()), reply))
+        self._submit(Item(lambda batch: batch.compact(self.now(), self.stored_by_all), reply))
 
     def compact_journal(self, done: Callable[[BaseException | None], None]) -> None:
         """Replace the journal by snapshots of what is in memory; only between batches, when the two are equal."""
@@ -182,6 +184,11 @@ class Core:
             lambda: journal.compact(snapshots, journal.last_seq),
             lambda _, error: self._from_thread(done, error),
         )
+
+    @property
+    def clock(self) -> int:
+        """The newest stamp that was given or seen."""
+        return self._replicas.clock.last
 
     # Listening
 

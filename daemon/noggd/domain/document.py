@@ -42,7 +42,6 @@ class Document:
     def __init__(self, client: int, device: str, state: bytes = b"", updates: Iterable[bytes] = ()) -> None:
         self.client = client
         self.device = device
-        self.operations = 0
         self.fresh = False
         """Whether the last update that was applied brought anything new."""
         self._load(state, updates)
@@ -71,6 +70,15 @@ class Document:
             self._doc.observe(self._on_update),
             self._root.integrated.observe_deep(self._on_events),
         )
+        self.operations = self._operations()
+
+    def _operations(self) -> int:
+        """Count what was written into the own map since it was made and is no entry of it any more."""
+        made = self._guard.newest_map(self.client)
+        own = self._root.get(self.device)
+        if made is None or not isinstance(own, Map):
+            return 0
+        return max(0, self.own_clock - made - 1 - len(own))
 
     def _on_update(self, event: TransactionEvent) -> None:
         self._updates.append(event.update)
@@ -121,7 +129,9 @@ class Document:
                 foreign = self._root.get(device)
                 if isinstance(foreign, Map) and key in foreign:
                     del foreign[key]
-        self.operations += len(entries)
+        self.operations += len(
+            entries
+        )  # new entries count too: that only makes a compaction come a little early
         return self._written()
 
     def replace(self, entries: Mapping[str, object], drop: Iterable[str] = ()) -> bytes | None:
@@ -140,7 +150,6 @@ class Document:
         state = self.encode()
         self.close()
         self._load(state)
-        self.operations = 0
         return update
 
     def _own_map(self) -> Map[Any]:

@@ -108,6 +108,10 @@ class Guard:
         """
         self.accept(self._check(update, None))
 
+    def newest_map(self, client: int) -> int | None:
+        """Return the clock at which a client last made a map of its own; None if it has none here."""
+        return max((clock for owner, clock in self._maps if owner == client), default=None)
+
     def load(self, state: bytes) -> None:
         """Start over from the whole state of our own document; our own client id may stand in it."""
         self.vector = {}

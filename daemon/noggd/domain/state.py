@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from nogg.errors import Conflict
 from noggd.domain.changes import ABSENT, Change, Origin, Unset
 from noggd.domain.document import Document
-from noggd.domain.entries import PLACED, REGISTERED, Act, Entry, Field, Touch, reference_of
+from noggd.domain.entries import PLACED, REGISTERED, REMOVED, Act, Entry, Field, Touch, reference_of
 from noggd.domain.fold import Folded, Row, Written, fold, is_present
-from noggd.domain.hlc import HybridClock, milliseconds
+from noggd.domain.hlc import HybridClock, milliseconds, stamp_at
 from noggd.domain.maps import DeviceMaps
 from noggd.domain.reference import Reference
 from noggd.domain.revisions import Revisions
@@ -310,10 +310,11 @@ class SessionState:
         newest = max(((t.milliseconds, who) for t, who in touches if t.stamp > placed[0]), default=None)
         return entry.stamp > folded.life and (entry.milliseconds, device) == newest
 
-    def compact(self, now: int, drop: tuple[str, ...] = ()) -> list[bytes]:
-        """Rewrite the own map with the entries that still count; return the update for peers.
+    def compact(self, now: int, drop: tuple[str, ...] = (), stored_by_all: int = 0) -> list[bytes]:
+        """Rewrite the own map with the entries that still count; return the updates for peers.
 
-        What a reference had when it was removed is let go once it can no longer be restored.
+        What a reference had when it was removed is let go once it can no longer be restored, and its removal too
+        once every member has stored it: `stored_by_all` is the stamp up to which they have everything.
         """
         expired = {name for name, gone in self.removed.items() if milliseconds(gone) <= now - RESTORABLE_FOR}
         for key in list(self.maps.own):
@@ -323,7 +324,24 @@ class SessionState:
             fields_expired = name in expired and not key.startswith("r/")
             if fields_expired or not self.still_counts(key):
                 del self.maps.own[key]
-        return self.maps.compact(drop)
+        self._bury(min(stored_by_all, stamp_at(now - RESTORABLE_FOR)))
+        return [*self.maps.flush(), *self.maps.compact(drop)]
+
+    def _bury(self, until: int) -> None:
+        """Erase every trace of references whose removal all members have stored, in everybody's map."""
+        removals = {
+            key[2:]
+            for _, entries in self.maps.sources
+            for key, entry in entries.items()
+            if isinstance(entry, Act) and entry.kind == REMOVED and max(entry.stamp, entry.forgot) <= until
+        }
+        for name in removals:
+            folded = self.fold(name)
+            if not folded.alive and max(folded.gone, folded.forgot) <= until:
+                for device in list(self.maps.entries):
+                    for kind in ("r/", "v/", "p/", "t/"):
+                        self.maps.erase(device, kind + name)
+                self.removed.pop(name, None)
 
     def rescue(self, client: int, state: bytes, origin: Origin) -> Change | None:
         """Start over from a peer's document (see `DeviceMaps.rescue`); return the visible change."""

@@ -274,3 +274,40 @@ def test_an_ephemeral_session_needs_no_document() -> None:
     assert isinstance(result, Reference)
     assert change is not None
     assert session.maps.flush() == []
+
+
+def test_a_removal_is_kept_until_every_member_has_stored_it(seat: Seat) -> None:
+    other = Seat("dB", 8)
+    seat.do(seat.session.register, "m.1", password="secret")
+    other.session.merge(seat.updates[0], Origin("dA"))
+    other.do(other.session.register, "m.1", "view")
+    seat.session.merge(other.updates[0], Origin("dB"))
+    seat.do(seat.session.remove, "m.1")
+    stored = seat.session.clock.last
+    later = seat.now + 31 * 24 * 3600 * 1000
+    updates = [*seat.updates, *seat.session.compact(later, stored_by_all=stored - 1)]
+    assert "r/m.1" in seat.session.maps.own
+    updates += seat.session.compact(later, stored_by_all=stored)
+    assert all(not entries for entries in seat.session.maps.entries.values())
+    for update in updates:
+        other.session.merge(update, Origin("dA"))
+    assert other.session.references == {}
+    assert not any(key.endswith("m.1") for key in other.session.maps.own)
+
+
+def test_a_map_that_was_written_often_is_compacted_whatever_the_restarts(seat: Seat) -> None:
+    for _ in range(5):
+        for _ in range(1000):
+            seat.do(seat.session.register, "m.1")
+        assert seat.session.maps.document is not None
+        state = seat.session.maps.document.encode()
+        seat.session = Session(
+            "default", "dA", HybridClock(seat.session.clock.last), Document(7, "dA", state)
+        )
+        seat.session.load()
+    due = [seat.session.maps.compaction_due]
+    seat.session.compact(seat.now)
+    assert [*due, seat.session.maps.compaction_due] == [True, False]
+    assert seat.session.maps.document is not None
+    assert len(seat.session.maps.document.encode()) < 200
+    assert seat.session.references.keys() == {"m.1"}
