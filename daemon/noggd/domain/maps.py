@@ -250,10 +250,12 @@ class DeviceMaps:
         assert self.document is not None, "an ephemeral session has no peers"
         changed: set[str] = set()
         self.replaced.clear()
-        for device, stored in self.document.apply(update).items():
-            if device == self.device:
-                changed |= self._repair(stored)
-            elif stored is None:
+        changes = self.document.apply(update)
+        ours = changes.pop(self.device, {})
+        # what was deleted may not count as things were (a removal that is let go by all), or as they are now
+        useless = {key for key in ours or {} if not self.still_counts(key)}
+        for device, stored in changes.items():
+            if stored is None:
                 old = self.entries.pop(device, {})
                 self.replaced[device] = old
                 self._secret_left = True
@@ -265,6 +267,7 @@ class DeviceMaps:
                     self.entries[device] = {}
                     self._sources = None
                 changed |= self._take(self.entries[device], stored)
+        changed |= self._repair(ours, useless)
         if any(key[0] == "x" for key in changed):
             self._sources = None
         return {inner[1] if (inner := adopted_key(key)) else key for key in changed}
@@ -280,7 +283,7 @@ class DeviceMaps:
                 self._see(entry)
         return set(stored)
 
-    def _repair(self, stored: dict[str, Any] | None) -> set[str]:
+    def _repair(self, stored: dict[str, Any] | None, useless: set[str]) -> set[str]:
         """Undo what a peer did to our own map, but for the deletion of what no longer counts."""
         if stored is None:
             self._own_replaced = True
@@ -293,7 +296,7 @@ class DeviceMaps:
             if mine is None:
                 if value is not None:
                     self._pending.setdefault(key, None)
-            elif value is None and not self.still_counts(key):
+            elif value is None and (key in useless or not self.still_counts(key)):
                 self._note_secret(key, self.own.pop(key))
                 changed.add(key)
             elif value != encode(mine):
