@@ -30,23 +30,23 @@ class Verdict:
 
 def judge(path: Path) -> Verdict:
     """Read the files of the store at `path`; raise StoreBroken or StoreTooNew if they cannot be used."""
+    log = wal_path(path)
     with in_memory(path) as memory:
-        return _judge(path, memory)
+        return _judge(path, memory, log.stat().st_size if log.exists() else -1)
 
 
 @contextmanager
 def in_memory(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a copy in memory of what the files at `path` hold, the committed part of the log included."""
     data = _read(path)
-    log = _read(wal_path(path)) if os.path.lexists(wal_path(path)) else None
+    log = _read(wal_path(path)) if os.path.lexists(wal_path(path)) else b""
     try:
-        wal = read_wal(log or b"")
+        wal = read_wal(log)
     except WalDamaged as damage:
         raise broken(wal_path(path), str(damage)) from None
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
         try:
             memory.deserialize(_image(data, wal, path))
-            _judge_log_size(path, memory, log)
             yield memory
         except sqlite3.DatabaseError as error:
             raise broken(path, str(error)) from None
@@ -85,17 +85,7 @@ def _image(data: bytes, wal: Wal, path: Path) -> bytes:
     return bytes(image)
 
 
-def _judge_log_size(path: Path, memory: sqlite3.Connection, log: bytes | None) -> None:
-    """Compare the log with what the store says about it: a missing or shortened one took commits with it."""
-    (known,) = memory.execute("SELECT count(*) FROM sqlite_master WHERE name = 'store'").fetchone()
-    if not known:
-        return  # judged below, or of a version that did not say
-    (wal,) = memory.execute("SELECT wal FROM store").fetchone()
-    if wal != CLOSED and (log is None or len(log) < wal):
-        raise broken(wal_path(path), "it is missing" if log is None else "it is cut off")
-
-
-def _judge(path: Path, memory: sqlite3.Connection) -> Verdict:
+def _judge(path: Path, memory: sqlite3.Connection, log_size: int) -> Verdict:
     (application,) = memory.execute("PRAGMA application_id").fetchone()
     (version,) = memory.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
@@ -111,43 +101,50 @@ def _judge(path: Path, memory: sqlite3.Connection) -> Verdict:
         raise broken(path, found)
     if version < VERSION:
         return Verdict(version, 0)
-    last = check_records(memory, path)
-    for _ in snapshots(memory, path):
-        pass
-    for _ in meta(memory, path):
-        pass
+    wal, last = _store(memory, path)
+    if wal != CLOSED and log_size < wal:
+        raise broken(wal_path(path), "it is missing" if log_size < 0 else "it is cut off")
+    last += sum(1 for _ in records(memory, path))
+    for rows in (snapshots(memory, path), meta(memory, path)):
+        for _ in rows:
+            pass
     return Verdict(version, last)
 
 
-def check_records(connection: sqlite3.Connection, path: Path) -> int:
-    """Read all records, raising StoreBroken on a damaged or missing one; return the number of the last."""
-    (last,) = connection.execute("SELECT compacted FROM store").fetchone()
-    for _ in records(connection, path):
-        last += 1
-    return int(last)
+def _store(connection: sqlite3.Connection, path: Path) -> tuple[int, int]:
+    """Return what the store says about its log (CLOSED, or its least size), and the last compacted record."""
+    match connection.execute("SELECT wal, compacted FROM store").fetchall():
+        case [(int(wal), int(compacted))]:
+            return wal, compacted
+        case _:
+            raise broken(path, "its own notes are damaged")
 
 
 def records(connection: sqlite3.Connection, path: Path) -> Iterator[bytes]:
     """Yield the records in order; raise StoreBroken at one that is damaged or missing."""
-    (last,) = connection.execute("SELECT compacted FROM store").fetchone()
+    _, last = _store(connection, path)
     for seq, record, known in connection.execute("SELECT seq, record, sum FROM log ORDER BY seq"):
         last += 1
-        if seq != last or checksum(str(seq), record) != known:
+        if seq != last or not isinstance(record, bytes) or checksum(str(seq), record) != known:
             raise broken(path, f"record {last} is damaged")
         yield record
 
 
 def snapshots(connection: sqlite3.Connection, path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the snapshots; raise StoreBroken at a damaged one."""
-    for document, state, known in connection.execute("SELECT document, state, sum FROM snapshot"):
-        if checksum(document, state) != known:
-            raise broken(path, "a snapshot is damaged")
-        yield document, state
+    for row in connection.execute("SELECT document, state, sum FROM snapshot"):
+        match row:
+            case (str(document), bytes(state), int(known)) if checksum(document, state) == known:
+                yield document, state
+            case _:
+                raise broken(path, "a snapshot is damaged")
 
 
 def meta(connection: sqlite3.Connection, path: Path) -> Iterator[tuple[str, str]]:
     """Yield what is known about the store; raise StoreBroken where it is damaged."""
-    for key, value, known in connection.execute("SELECT key, value, sum FROM meta"):
-        if checksum(key, value.encode()) != known:
-            raise broken(path, "its own notes are damaged")
-        yield key, value
+    for row in connection.execute("SELECT key, value, sum FROM meta"):
+        match row:
+            case (str(key), str(value), int(known)) if checksum(key, value.encode()) == known:
+                yield key, value
+            case _:
+                raise broken(path, "its own notes are damaged")
