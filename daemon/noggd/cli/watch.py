@@ -32,6 +32,7 @@ def watch(state: State, since: str | None) -> None:
     changed since, then each change.
     """
     position = _parse(since) if since else None
+    known: set[str] = set()
     first = True
     while True:
         try:
@@ -42,7 +43,7 @@ def watch(state: State, since: str | None) -> None:
                 for told in follow(connection, state.session, position):
                     if "revision" in told:
                         position = {"epoch": told["epoch"], "revision": told["revision"]}
-                    state.output.result(told, lambda told=told: describe(told))  # type: ignore[misc]
+                    state.output.result(told, lambda told=told: describe(told, known))  # type: ignore[misc]
         except (ConnectionLost, NotRunning, ShuttingDown, Starting) as error:
             if first and not isinstance(error, Starting):
                 raise
@@ -76,14 +77,14 @@ def follow(connection: "Connection", session: str, since: Position | None) -> It
             yield told
 
 
-def describe(told: dict[str, Any]) -> Iterator[str]:
-    """Make the lines that tell one event to a person."""
+def describe(told: dict[str, Any], known: set[str]) -> Iterator[str]:
+    """Make the lines that tell one event to a person; `known` are the ids told of so far, and is kept up."""
     event = told["event"]
     if event == "daemon.stopping":
         return
     stamp = style(time.strftime("%H:%M:%S"), "dim")
     if event in ("state", "since", "session.changed"):
-        for line in _changes(told):
+        for line in _changes(told, known):
             yield f"{stamp} {line}"
     elif event == "identity.changed":
         yield f"{stamp} you are {printable(told['identity'].get('username') or 'nameless')}"
@@ -96,16 +97,20 @@ def describe(told: dict[str, Any]) -> Iterator[str]:
         yield f"{stamp} {event}"
 
 
-def _changes(told: dict[str, Any]) -> Iterator[str]:
+def _changes(told: dict[str, Any], known: set[str]) -> Iterator[str]:
     if told["event"] == "state":
-        yield f"session {told['session']}: {len(told['set'])} microcosms at revision {told['revision']}"
+        known.clear()
+        yield f"session {told['session']}: microcosms: {len(told['set'])}, revision: {told['revision']}"
     else:
         for reference in told["set"].values():
             view = f"  view {printable(reference['view'])}" if reference["view"] else ""
             locked = "  with password" if reference["password"] else ""
-            yield f"+ {printable(reference['microcosmID'])}{view}{locked}"
+            sign = "~" if reference["microcosmID"] in known else "+"
+            yield f"{sign} {printable(reference['microcosmID'])}{view}{locked}"
         for microcosm in told["removed"]:
             yield f"- {printable(microcosm)}"
+    known.update(told["set"])
+    known.difference_update(told["removed"])
     if "active" in told:
         yield f"active: {printable(told['active'] or 'none')}"
 

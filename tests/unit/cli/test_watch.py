@@ -54,12 +54,20 @@ def test_the_state_comes_first_and_each_change_after_it(nogg: Nogg, watched: Fak
     told(watched, ("session.changed", CHANGE))
     lines = [line.split(" ", 1)[1] for line in nogg("watch").out.splitlines()]
     assert lines[:5] == [
-        "session default: 1 microcosms at revision 5",
+        "session default: microcosms: 1, revision: 5",
         "active: garden.1",
         "+ studio.1  view map  with password",
         "- garden.1",
         "active: garden.1",
     ]
+
+
+def test_new_changed_and_removed_ones_are_told_apart(nogg: Nogg, watched: FakeDaemon) -> None:
+    subscriptions(watched, FRESH, {**FRESH, "fresh": False, "set": {}})
+    garden = {**CHANGE, "set": {"garden.1": reference(view="map")}, "removed": []}
+    told(watched, ("session.changed", garden), ("session.changed", CHANGE), ("session.changed", garden))
+    signs = [line.split(" ")[1:3] for line in nogg("watch").out.splitlines()[2:6]]
+    assert signs == [["~", "garden.1"], ["+", "studio.1"], ["-", "garden.1"], ["+", "garden.1"]]
 
 
 def test_a_restart_is_survived_without_a_gap(nogg: Nogg, watched: FakeDaemon) -> None:
@@ -145,4 +153,4 @@ def test_no_daemon_at_the_beginning_is_an_error(nogg: Nogg) -> None:
 def test_a_daemon_that_is_loading_is_waited_for(nogg: Nogg, watched: FakeDaemon) -> None:
     subscriptions(watched, Starting(), FRESH)
     run = nogg("watch")
-    assert "at revision 5" in run.out
+    assert "revision: 5" in run.out
