@@ -23,8 +23,8 @@ _UNTOUCHED = object()
 class DeviceMaps:
     """Entries of every device of one document.
 
-    `document` is None for an ephemeral session. `members` are the devices whose maps count; None = all. What
-    they mean, and so whether an own entry still counts, is told by `still_counts`.
+    `document` is None for an ephemeral session. `members` are the devices whose maps count; None = all. Whether a
+    peer may delete an own entry is for those to say who know what it means: `may_lose`.
     """
 
     def __init__(
@@ -33,13 +33,13 @@ class DeviceMaps:
         clock: HybridClock,
         document: Document | None,
         members: frozenset[str] | None = None,
-        still_counts: Callable[[str], bool] = lambda key: True,
+        may_lose: Callable[[str], bool] = lambda key: False,
     ) -> None:
         self.device = device
         self.clock = clock
         self.document = document
         self.members = members
-        self.still_counts = still_counts
+        self.may_lose = may_lose
         self.entries: dict[str, dict[str, Entry]] = {device: {}}
         self._pending: dict[str, object | None] = {}
         self._later: dict[str, object] = {}
@@ -253,7 +253,7 @@ class DeviceMaps:
         changes = self.document.apply(update)
         ours = changes.pop(self.device, {})
         # what was deleted may not count as things were (a removal that is let go by all), or as they are now
-        useless = {key for key in ours or {} if not self.still_counts(key)}
+        useless = {key for key in ours or {} if self.may_lose(key)}
         for device, stored in changes.items():
             if stored is None:
                 old = self.entries.pop(device, {})
@@ -296,7 +296,7 @@ class DeviceMaps:
             if mine is None:
                 if value is not None:
                     self._pending.setdefault(key, None)
-            elif value is None and (key in useless or not self.still_counts(key)):
+            elif value is None and (key in useless or self.may_lose(key)):
                 self._note_secret(key, self.own.pop(key))
                 changed.add(key)
             elif value != encode(mine):

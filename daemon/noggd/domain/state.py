@@ -42,7 +42,7 @@ class SessionState:
     ) -> None:
         self.name = name
         self.clock = clock
-        self.maps = DeviceMaps(device, clock, document, members, self.still_counts)
+        self.maps = DeviceMaps(device, clock, document, members, self.may_lose)
         self.references: dict[str, Reference] = {}
         self.removed: dict[str, int] = {}
         self.rivals: dict[str, tuple[Written, ...]] = {}
@@ -267,6 +267,13 @@ class SessionState:
             after = fold([*rows, _row(device, key, entry)])
             if (before.alive or after.alive) and before._replace(dead=()) != after._replace(dead=()):
                 self.put(f"x/{device}/{key}", entry)
+
+    def may_lose(self, key: str) -> bool:
+        """Tell whether another member may delete an own entry: it counts no more, or kept a removed reference."""
+        name = reference_of(key)
+        if not self.still_counts(key):
+            return True
+        return name is not None and not isinstance(self.maps.own[key], Act) and not self.fold(name).alive
 
     def still_counts(self, key: str) -> bool:
         """Tell whether an own entry is of use to anyone: visible, restorable, in conflict, or a tombstone."""
