@@ -257,6 +257,13 @@ class ConnectionLost(NoggError):
     default_message = "the connection to the daemon was lost"
 
 
+class Disposed(NoggError):
+    """The session object was disposed; make a new one."""
+
+    type = "disposed"
+    default_message = "this session object was disposed"
+
+
 #: every error that the daemon may send, by its stable type name
 WIRE_ERRORS: dict[str, type[NoggError]] = {
     error.type: error

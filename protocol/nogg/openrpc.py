@@ -55,9 +55,10 @@ def document() -> dict[str, Any]:
 
 def _schemas() -> tuple[dict[tuple[str, str], Schema], dict[str, Schema]]:
     """Return the schemas of all parameters and results, by (name, role), and the definitions they refer to."""
+    declared: tuple[Method | Notification, ...] = (*METHODS.values(), *NOTIFICATIONS.values())
     inputs: list[tuple[tuple[str, str], Any, TypeAdapter[Any]]] = [
         ((each.name, role), "validation", TypeAdapter(described))
-        for each in (*METHODS.values(), *NOTIFICATIONS.values())
+        for each in declared
         for role, described in (("params", each.params), ("result", getattr(each, "result", None)))
         if described is not None
     ]
