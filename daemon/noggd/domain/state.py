@@ -260,7 +260,8 @@ class SessionState:
         there = self.maps.entries.get(device, {})
         for key, entry in entries.items():
             name = reference_of(key)
-            if name is None or key in there or key.startswith("x/"):
+            newer = key in there and there[key].stamp >= entry.stamp
+            if name is None or newer or key.startswith("x/"):
                 continue
             rows = list(self._rows(name))
             before = fold(rows)
