@@ -1,1 +1,1 @@
-"""What runs: the local API, links to peers, pairing. Each is an async context manager: ready on entry, drained on exit."""
+"""What runs: the local API, links to peers, pairing. Each is ready on entry of its context, drained on exit."""

@@ -1,0 +1,127 @@
+"""`noggd`: from the command line to a running daemon, and from what went wrong to an exit status.
+
+Exit status: 0 stopped, 1 failed, 2 usage or config, 7 storage broken or unreadable. Only what is needed to say
+so is imported before the daemon really starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nogg import paths
+from noggd.platform import config, logs
+
+if TYPE_CHECKING:
+    from noggd.platform.config import Settings
+
+FAILED = 1
+USAGE = 2
+STORAGE = 7
+
+log = logging.getLogger("noggd")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `noggd`; returns its exit status."""
+    given = _parser().parse_args(argv)
+    os.umask(0o077)  # second line of defence: what is made says its mode itself
+    places = paths.resolve(socket=given.socket, state_dir=given.state_dir, config=given.config)
+    flags = {
+        "listen": given.listen,
+        "discovery": False if given.no_discovery else None,
+        "log_level": given.log_level,
+        "log_format": given.log_format,
+    }
+    named = given.config is not None or bool(os.environ.get("NOGG_CONFIG"))
+
+    def read() -> Settings:
+        return config.load(places.config, required=named, environ=os.environ, flags=flags)
+
+    try:
+        settings = read()
+    except config.ConfigError as error:
+        sys.stderr.write(f"noggd: {error}\n")
+        return USAGE
+    logs.set_up(settings.log_level, settings.log_format)
+    return _run(settings, places, read)
+
+
+def _run(settings: Settings, places: paths.Paths, read: Callable[[], Settings]) -> int:
+    from nogg.errors import NoggError
+    from noggd import app
+    from noggd.platform.files import AlreadyRunning, UnsafePath
+    from noggd.platform.unix_socket import SocketInUse
+    from noggd.storage.journal import StoreBroken
+
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(app.run(settings, places, read))
+    except StoreBroken as error:
+        log.critical("%s%s", error, f"; {error.hint}" if error.hint else "")
+        return STORAGE
+    except NoggError as error:
+        log.critical("%s%s", error, f"; {error.hint}" if error.hint else "")
+        return FAILED
+    except (AlreadyRunning, UnsafePath, SocketInUse, OSError) as error:
+        log.critical("%s", error)
+        return FAILED
+    except Exception:
+        log.critical("stopped by a fault", exc_info=True)
+        return FAILED
+    return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Take uvloop where it was installed with us (`noggd[uvloop]`): a third less time for each call."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Any = uvloop.new_event_loop
+    return factory  # type: ignore[no-any-return] # uvloop's own annotations do not say what it makes
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="noggd",
+        description="Keep a person's session of microcosms, and sync it between their devices.",
+        epilog="Exit status: 0 stopped, 1 failed, 2 usage or config, 7 storage broken or unreadable.",
+    )
+    parser.add_argument("--socket", metavar="PATH", help="where apps reach the daemon")
+    parser.add_argument("--state-dir", metavar="DIR", help="where everything that must survive is kept")
+    parser.add_argument("--config", metavar="FILE", help="settings, as TOML")
+    parser.add_argument(
+        "--listen",
+        metavar="HOST:PORT",
+        action="append",
+        help="where other devices reach this one; may be given several times; port 0: any free one, kept "
+        f"(default {' and '.join(config.DEFAULT_LISTEN)})",
+    )
+    parser.add_argument(
+        "--no-discovery",
+        action="store_true",
+        help="neither announce nor look for devices on the local network",
+    )
+    parser.add_argument("--log-level", choices=config.LOG_LEVELS, help="default info")
+    parser.add_argument("--log-format", choices=config.LOG_FORMATS, help="default text, or what stderr is")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that reads files."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        parser.exit(message=f"noggd {version('noggd')}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""The daemon as the list of its parts: what is opened, in which order, and so in which order it is closed.
+
+    lock ─ sockets (hello answers) ─ trust ─ store ─ core ─ peers and pairing ─ local API (everything answers)
+
+Stopping goes the other way: apps are answered, links are closed, the core is drained, apps are told, and the lock
+goes last. Nothing here decides anything about sessions or devices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nogg.paths import Paths
+from noggd.core import Core, open_core
+from noggd.domain.changes import Origin
+from noggd.platform import logs, systemd
+from noggd.platform.clock import now_ms
+from noggd.platform.config import ConfigError, Settings, changed
+from noggd.platform.files import InstanceLock, private_directory
+from noggd.platform.unix_socket import ListeningSocket
+from noggd.services.alone import Alone
+from noggd.services.health import Facts, Health, own_version
+from noggd.services.local_api import Parts, Server, listen
+from noggd.storage.journal import Journal
+from noggd.storage.trust import Trust, open_trust
+
+STORE = "session.db"
+"""The journal's file in the state dir."""
+
+NAME_MAX = 64
+"""Characters of a host's name that become the device's."""
+
+log = logging.getLogger(__name__)
+
+
+async def run(settings: Settings, paths: Paths, reload: Callable[[], Settings]) -> None:
+    """Run the daemon until it is told to stop.
+
+    `reload` reads the settings again and raises ConfigError. Raises what the parts raise when they cannot be
+    opened: AlreadyRunning, UnsafePath, SocketInUse, StoreBroken.
+    """
+    private_directory(paths.state)
+    name = settings.device_name or socket.gethostname()[:NAME_MAX] or "device"
+    face = Face(name)
+    stop = asyncio.Event()
+    with InstanceLock(paths.state), local_sockets(paths) as door:
+        async with (
+            signals(stop.set, Reloader(settings, reload)),
+            listen(door.sockets, face.about) as api,
+            trusted(paths, name) as trust,
+            stored(paths) as journal,
+            open_core(journal, trust.device, frozenset(trust.group.members), now_ms) as core,
+            alone(core, settings) as peers,
+        ):
+            introduce(core, trust, name)
+            face.core = core
+            health = Health(facts(core, journal, paths, door, peers, api, stop.set))
+            async with api.serving(Parts(core, peers, peers, health)), watched():
+                systemd.notify(READY=1, STATUS=f"serving {len(core.sessions)} sessions")
+                log.info("ready, device %s", core.device)
+                await stop.wait()
+                systemd.notify(STOPPING=1, STATUS="stopping")
+                log.info("stopping")
+
+
+class Face:
+    """What `hello` says of the daemon, as far as it is known: little before the store is loaded."""
+
+    def __init__(self, name: str) -> None:
+        self.core: Core | None = None
+        self._name = name
+
+    def about(self) -> dict[str, Any]:
+        """Return the daemon, the device and the epoch."""
+        core = self.core
+        device = {"id": core.device if core else "", "name": self._name}
+        if core is not None:
+            device["name"] = core.device_names.get(core.device, self._name)
+        epoch = core.epoch if core else "loading"
+        return {"daemon": {"name": "noggd", "version": own_version()}, "device": device, "epoch": epoch}
+
+
+class Reloader:
+    """What SIGHUP does: read the settings again and use what can change while we run."""
+
+    def __init__(self, settings: Settings, read: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._read = read
+
+    def __call__(self) -> None:
+        """Reload; settings that cannot be used leave the old ones in force."""
+        systemd.notify_reloading()
+        try:
+            settings = self._read()
+        except ConfigError as error:
+            log.error("not reloaded: %s", error)
+        else:
+            live, later = changed(self._settings, settings)
+            logs.set_up(settings.log_level, settings.log_format)
+            self._settings = settings
+            log.info("reloaded: %s", ", ".join(live) or "nothing changed that takes effect now")
+            if later:
+                log.warning("%s will change with the next start", ", ".join(later))
+        systemd.notify(READY=1)
+
+
+class Door(NamedTuple):
+    """Where apps come in; `path` is None where systemd holds it."""
+
+    sockets: list[socket.socket]
+    path: Path | None
+
+
+@contextmanager
+def local_sockets(paths: Paths) -> Iterator[Door]:
+    """Take the sockets that systemd passed, or bind our own."""
+    passed = [each for each in systemd.passed_sockets() if each.family == socket.AF_UNIX]
+    if passed:
+        yield Door(passed, None)
+        return
+    own = ListeningSocket(paths.socket)
+    try:
+        yield Door([own.socket], paths.socket)
+    finally:
+        own.close()
+
+
+@asynccontextmanager
+async def signals(stop: Callable[[], None], reload: Callable[[], None]) -> AsyncIterator[None]:
+    """Stop at SIGTERM and SIGINT, reload at SIGHUP."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGINT, stop)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    yield
+
+
+@asynccontextmanager
+async def trusted(paths: Paths, name: str) -> AsyncIterator[Trust]:
+    """Open who is trusted; at a first start this makes the device's key."""
+    trust = await asyncio.to_thread(open_trust, paths.state, name)
+    try:
+        yield trust
+    finally:
+        await trust.close()
+
+
+@asynccontextmanager
+async def stored(paths: Paths) -> AsyncIterator[Journal]:
+    """Open the journal, in a thread: reading it through takes a while."""
+    journal = await asyncio.to_thread(Journal, paths.state / STORE)
+    try:
+        yield journal
+    finally:
+        await asyncio.to_thread(journal.close)
+
+
+@asynccontextmanager
+async def alone(core: Core, settings: Settings) -> AsyncIterator[Alone]:
+    """Run without other devices."""
+    yield Alone(core, settings.listen[0])
+
+
+@asynccontextmanager
+async def watched() -> AsyncIterator[None]:
+    """Give systemd's watchdog a sign of life from the event loop, so that a hung one is noticed."""
+    interval = systemd.watchdog_interval()
+
+    async def live() -> None:
+        while interval is not None:
+            systemd.notify(WATCHDOG=1)
+            await asyncio.sleep(interval)
+
+    task = asyncio.create_task(live())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def introduce(core: Core, trust: Trust, name: str) -> None:
+    """Tell the core who the person is, and name this device if it has no name yet."""
+    core.identity_id, core.aliases = trust.group.identity, trust.group.aliases
+    if core.device not in core.device_names:
+        origin = Origin(core.device)
+        core.change_person(lambda person: person.rename_device(core.now(), name), lambda _: None, origin)
+
+
+def facts(
+    core: Core,
+    journal: Journal,
+    paths: Paths,
+    door: Door,
+    peers: Alone,
+    api: Server,
+    stop: Callable[[], None],
+) -> Facts:
+    """Join what the daemon says about itself."""
+    return Facts(
+        core=core,
+        journal=journal,
+        state=paths.state,
+        socket=door.path,
+        peers=lambda: peers.status()["peers"],
+        connections=lambda: len(api.connections),
+        subscriptions=lambda: len(api.hub),
+        stop=stop,
+    )
