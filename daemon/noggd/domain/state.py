@@ -258,16 +258,18 @@ class SessionState:
         A compaction drops nothing that counts; a device that was restored from a backup drops what it forgot.
         """
         there = self.maps.entries.get(device, {})
+        lost: dict[str, dict[str, Entry]] = {}
         for key, entry in entries.items():
             name = reference_of(key)
-            newer = key in there and there[key].stamp >= entry.stamp
-            if name is None or newer or key.startswith("x/"):
-                continue
+            known = there.get(key)
+            if name is not None and key[0] != "x" and (known is None or known.stamp < entry.stamp):
+                lost.setdefault(name, {})[key] = entry
+        for name, dropped in lost.items():
             rows = list(self._rows(name))
-            before = fold(rows)
-            after = fold([*rows, _row(device, key, entry)])
+            before, after = fold(rows), fold([*rows, _row(device, name, dropped)])
             if (before.alive or after.alive) and before._replace(dead=()) != after._replace(dead=()):
-                self.put(f"x/{device}/{key}", entry)
+                for key, entry in dropped.items():
+                    self.put(f"x/{device}/{key}", entry)
 
     def may_lose(self, key: str) -> bool:
         """Tell whether another member may delete an own entry: it counts no more, or kept a removed reference."""
@@ -402,8 +404,7 @@ class SessionState:
         return entry._replace(forgot=None) if isinstance(entry, Field) else entry
 
 
-def _row(device: str, key: str, entry: Entry) -> Row:
-    """Return the row of a single entry."""
-    kinds: dict[str, Entry | None] = dict.fromkeys("rvpt")
-    kinds[key[0]] = entry
-    return Row(device, *kinds.values())  # type: ignore[arg-type] # the key tells the type
+def _row(device: str, name: str, entries: dict[str, Entry]) -> Row:
+    """Return the row that these entries of a reference make."""
+    act, view, password, touch = (entries.get(kind + name) for kind in ("r/", "v/", "p/", "t/"))
+    return Row(device, act, view, password, touch)  # type: ignore[arg-type] # the key tells the type
