@@ -118,8 +118,14 @@ class Document:
         (device, key): those are deleted, never written.
         """
         with self._doc.transaction() as transaction:
-            own = self._own_map().integrated
             handle = transaction._txn  # noqa: SLF001 # pycrdt's Map takes three times as long for each entry
+            root = self._root.integrated
+            own: Any = root.get(handle, self.device) if root.has(handle, self.device) else None
+            if type(own) is not type(root):
+                entries = {key: value for key, value in entries.items() if value is not None}
+                if entries:
+                    self._root[self.device] = Map()
+                    own = root.get(handle, self.device)
             for key, value in entries.items():
                 if value is not None:
                     own.insert(handle, key, value)
@@ -129,9 +135,8 @@ class Document:
                 foreign = self._root.get(device)
                 if isinstance(foreign, Map) and key in foreign:
                     del foreign[key]
-        self.operations += len(
-            entries
-        )  # new entries count too: that only makes a compaction come a little early
+        # new entries count too: that only makes a compaction come a little early
+        self.operations += len(entries)
         return self._written()
 
     def replace(self, entries: Mapping[str, object], drop: Iterable[str] = ()) -> bytes | None:
@@ -151,12 +156,6 @@ class Document:
         self.close()
         self._load(state)
         return update
-
-    def _own_map(self) -> Map[Any]:
-        if not isinstance(self._root.get(self.device), Map):
-            self._root[self.device] = Map()
-        own: Map[Any] = self._root[self.device]
-        return own
 
     def _written(self) -> bytes | None:
         updates, self._updates = self._updates, []

@@ -1,0 +1,95 @@
+import random
+
+import pytest
+
+from nogg.errors import ProtocolError
+from noggd.domain.document import Document, Incomplete
+
+
+def test_a_write_is_one_update_that_another_replica_can_read() -> None:
+    mine, other = Document(7, "dA"), Document(8, "dB")
+    update = mine.write({"r/m.1": 5, "v/m.1": [5, "canvas"]})
+    assert update is not None
+    assert other.apply(update) == {"dA": None}, "a new map is told as a whole"
+    assert other.device_map("dA") == {"r/m.1": 5, "v/m.1": [5, "canvas"]}
+    update = mine.write({"v/m.1": [6, "list"], "r/m.1": None})
+    assert update is not None
+    assert other.apply(update) == {"dA": {"v/m.1": [6, "list"], "r/m.1": None}}
+
+
+def test_writing_nothing_makes_no_update() -> None:
+    assert Document(7, "dA").write({"r/m.1": None}) is None
+
+
+def test_what_is_known_is_not_fresh() -> None:
+    mine, other = Document(7, "dA"), Document(8, "dB")
+    update = mine.write({"r/m.1": 5})
+    assert update is not None
+    other.apply(update)
+    assert other.fresh
+    other.apply(update)
+    assert not other.fresh
+
+
+def test_a_gap_is_told_and_changes_nothing() -> None:
+    mine, other = Document(7, "dA"), Document(8, "dB")
+    mine.write({"r/m.1": 5})
+    ahead = mine.write({"r/m.2": 6})
+    assert ahead is not None
+    with pytest.raises(Incomplete):
+        other.apply(ahead)
+    assert other.devices() == {}
+    other.apply(mine.missing(other.state_vector))
+    assert other.devices() == mine.devices()
+
+
+def test_entries_of_others_are_deleted_never_written() -> None:
+    mine, other = Document(7, "dA"), Document(8, "dB")
+    update = mine.write({"p/m.1": [5, "secret"], "r/m.1": 5})
+    assert update is not None
+    other.apply(update)
+    erased = other.write({}, [("dA", "p/m.1"), ("dA", "p/m.9"), ("nobody", "p/m.1")])
+    assert erased is not None
+    assert mine.apply(erased) == {"dA": {"p/m.1": None}}
+    assert b"secret" not in mine.encode()
+    assert mine.deletions() == other.deletions()
+
+
+def test_a_compaction_shrinks_and_says_the_same() -> None:
+    mine, other = Document(7, "dA"), Document(8, "dB")
+    order = random.Random(5)
+    updates = [mine.write({f"t/m.{order.randrange(9)}": stamp}) for stamp in range(1, 3000)]
+    for update in updates:
+        assert update is not None
+        other.apply(update)
+    assert mine.operations >= 2999
+    before = len(mine.encode())
+    entries = mine.device_map("dA")
+    compacted = mine.replace(entries)
+    assert compacted is not None
+    assert len(mine.encode()) < before / 20
+    assert mine.operations == 0
+    other.apply(compacted)
+    assert other.device_map("dA") == entries
+    after = mine.write({"t/m.1": 3000})
+    assert after is not None
+    other.apply(after)
+    assert other.devices() == mine.devices()
+
+
+def test_a_document_is_built_from_a_state_and_what_came_after() -> None:
+    mine = Document(7, "dA")
+    mine.write({"r/m.1": 5})
+    state = mine.encode()
+    updates = [mine.write({"r/m.2": 6}), mine.write({"r/m.3": 7})]
+    kept = [update for update in updates if update is not None]
+    again = Document(7, "dA", state, kept)
+    assert again.devices() == mine.devices()
+    assert again.own_clock == mine.own_clock
+    with pytest.raises(ProtocolError):
+        Document(7, "dA", state, kept[1:])
+
+
+def test_a_state_vector_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(ProtocolError):
+        Document(7, "dA").missing(b"\xff\xff\xff\xff\x0f")
