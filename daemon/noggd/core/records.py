@@ -11,6 +11,9 @@ from typing import Any
 
 from nogg.errors import ProtocolError
 
+# made once: json.dumps with arguments makes an encoder for each call, which takes longer than encoding
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 @dataclass(slots=True)
 class Record:
@@ -34,15 +37,14 @@ class Record:
 
     def encode(self) -> bytes:
         """Return the record as bytes for the journal."""
-        header = json.dumps(
+        header = _encode(
             {
                 "clock": self.clock,
                 "updates": [(name, len(update)) for name, update in self.updates],
                 "changes": self.changes,
                 "touches": self.touches,
                 "meta": self.meta,
-            },
-            separators=(",", ":"),
+            }
         ).encode()
         return b"".join([len(header).to_bytes(4, "big"), header, *(update for _, update in self.updates)])
 

@@ -13,7 +13,7 @@ from nogg.ids import seed_order
 from noggd.domain.entries import PLACED, REMOVED, RESTORED, Act, Field, Touch
 from noggd.domain.hlc import milliseconds
 from noggd.domain.reference import Reference
-from noggd.domain.state import RESTORABLE_FOR
+from noggd.domain.upkeep import RESTORABLE_FOR
 
 if TYPE_CHECKING:
     from noggd.domain.session import Session

@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from nogg.errors import Conflict
+from noggd.domain import upkeep
 from noggd.domain.changes import ABSENT, Change, Origin, Unset
+from noggd.domain.counting import counts
 from noggd.domain.document import Document
-from noggd.domain.entries import PLACED, REGISTERED, REMOVED, Act, Entry, Field, Touch, reference_of
-from noggd.domain.fold import Folded, Row, Written, fold, is_present
-from noggd.domain.hlc import HybridClock, milliseconds, stamp_at
+from noggd.domain.entries import Act, Entry, Field, adopted_key, reference_of
+from noggd.domain.fold import Folded, Row, Written, fold
+from noggd.domain.hlc import HybridClock, milliseconds
 from noggd.domain.maps import DeviceMaps
 from noggd.domain.reference import Reference
 from noggd.domain.revisions import Revisions
-
-RESTORABLE_FOR = 30 * 24 * 3600 * 1000
-"""How long a removed reference can be restored, in milliseconds."""
 
 Outcome = Callable[[], object] | object
 """What an operation returns: a value, or a function that gives it once revisions are settled."""
@@ -73,9 +72,10 @@ class SessionState:
 
     def fold(self, microcosm_id: str) -> Folded:
         """Fold what is known of one reference right now, operations in progress included."""
-        return fold(self._rows(microcosm_id))
+        return fold(self.rows(microcosm_id))
 
-    def _rows(self, microcosm_id: str) -> Iterable[Row]:
+    def rows(self, microcosm_id: str) -> Iterable[Row]:
+        """Yield what each device whose word counts wrote about a reference."""
         act_key, view_key = "r/" + microcosm_id, "v/" + microcosm_id
         password_key, touch_key = "p/" + microcosm_id, "t/" + microcosm_id
         for device, entries in self.maps.sources:
@@ -89,7 +89,7 @@ class SessionState:
         return [
             self._reference(name, self.fold(name))
             for name, gone in self.removed.items()
-            if milliseconds(gone) > now - RESTORABLE_FOR
+            if milliseconds(gone) > now - upkeep.RESTORABLE_FOR
         ]
 
     def _reference(self, name: str, folded: Folded) -> Reference:
@@ -243,33 +243,14 @@ class SessionState:
         """Return the stamps of accesses that no update holds yet, by reference."""
         return {key[2:]: self.maps.own[key].stamp for key in self.maps.later}
 
-    # From peers, and growth
+    # From peers
 
     def merge(self, update: bytes, origin: Origin) -> Change | None:
         """Apply a peer's update; return the visible change. Raises what `Document.apply` raises."""
         keys = self.maps.merge(update)
         for device, entries in self.maps.replaced.items():
-            self._keep_lost(device, entries)
+            upkeep.keep_lost(self, device, entries)
         return self.refresh(origin, {name for key in keys if (name := reference_of(key))})
-
-    def _keep_lost(self, device: str, entries: dict[str, Entry]) -> None:
-        """Adopt what a device dropped from its map although it still counts.
-
-        A compaction drops nothing that counts; a device that was restored from a backup drops what it forgot.
-        """
-        there = self.maps.entries.get(device, {})
-        lost: dict[str, dict[str, Entry]] = {}
-        for key, entry in entries.items():
-            name = reference_of(key)
-            known = there.get(key)
-            if name is not None and key[0] != "x" and (known is None or known.stamp < entry.stamp):
-                lost.setdefault(name, {})[key] = entry
-        for name, dropped in lost.items():
-            rows = list(self._rows(name))
-            before, after = fold(rows), fold([*rows, _row(device, name, dropped)])
-            if (before.alive or after.alive) and before._replace(dead=()) != after._replace(dead=()):
-                for key, entry in dropped.items():
-                    self.put(f"x/{device}/{key}", entry)
 
     def may_lose(self, key: str) -> bool:
         """Tell whether another member may delete an own entry: it counts no more, or kept a removed reference."""
@@ -281,130 +262,25 @@ class SessionState:
     def still_counts(self, key: str) -> bool:
         """Tell whether an own entry is of use to anyone: visible, restorable, in conflict, or a tombstone."""
         entry = self.maps.own.get(key)
-        inner = key.split("/", 2) if key.startswith("x/") else None
-        device, plain = (inner[1], inner[2]) if inner and len(inner) == 3 else (self.maps.device, key)
+        device, plain = adopted_key(key) or (self.maps.device, key)
         name = reference_of(plain)
         if entry is None or name is None:
             return entry is not None
-        return self._counts(device, name, entry, plain)
-
-    def _counts(self, device: str, name: str, entry: Entry, key: str) -> bool:
-        folded = self.fold(name)
-        if isinstance(entry, Act):
-            acts = [(each[0], act) for each in self.maps.each(key) if isinstance(act := each[1], Act)]
-            present = [(act.stamp, who) for who, act in acts if is_present(act, folded.gone, folded.forgot)]
-            return (
-                (entry.stamp, device) == max(present, default=None)
-                or (entry.gone > 0 and (entry.gone, device) == max((act.gone, who) for who, act in acts))
-                or (
-                    entry.forgot > 0 and (entry.forgot, device) == max((act.forgot, who) for who, act in acts)
-                )
-            )
-        if isinstance(entry, Touch):
-            return self._touch_counts(device, entry, key, folded)
-        assert isinstance(entry, Field)
-        if key.startswith("p/"):
-            return device not in folded.dead
-        winner = folded.view
-        return winner is not None and (winner.stamp, winner.device) == (entry.stamp, device)
-
-    def _touch_counts(self, device: str, entry: Touch, key: str, folded: Folded) -> bool:
-        touches = [
-            (touch, who)
-            for who, touch in self.maps.each(key)
-            if isinstance(touch, Touch) and touch.stamp > folded.life
-        ]
-        placed = max(((t.stamp, who) for t, who in touches if t.placed), default=(0, ""))
-        if entry.placed:
-            return (entry.stamp, device) == placed
-        newest = max(((t.milliseconds, who) for t, who in touches if t.stamp > placed[0]), default=None)
-        return entry.stamp > folded.life and (entry.milliseconds, device) == newest
+        return counts(self.maps, self.fold(name), device, plain, entry)
 
     def compact(self, now: int, drop: tuple[str, ...] = (), stored_by_all: int = 0) -> list[bytes]:
-        """Rewrite the own map with the entries that still count; return the updates for peers.
-
-        What a reference had when it was removed is let go once it can no longer be restored, and its removal too
-        once every member has stored it: `stored_by_all` is the stamp up to which they have everything.
-        """
-        expired = {name for name, gone in self.removed.items() if milliseconds(gone) <= now - RESTORABLE_FOR}
-        for key in list(self.maps.own):
-            name = reference_of(key)
-            if name is None:
-                continue
-            fields_expired = name in expired and not key.startswith("r/")
-            if fields_expired or not self.still_counts(key):
-                del self.maps.own[key]
-        self._bury(min(stored_by_all, stamp_at(now - RESTORABLE_FOR)))
-        return [*self.maps.flush(), *self.maps.compact(drop)]
-
-    def _bury(self, until: int) -> None:
-        """Erase every trace of references whose removal all members have stored, in everybody's map."""
-        removals = {
-            key[2:]
-            for _, entries in self.maps.sources
-            for key, entry in entries.items()
-            if isinstance(entry, Act) and entry.kind == REMOVED and max(entry.stamp, entry.forgot) <= until
-        }
-        for name in removals:
-            folded = self.fold(name)
-            if not folded.alive and max(folded.gone, folded.forgot) <= until:
-                for device in list(self.maps.entries):
-                    for kind in ("r/", "v/", "p/", "t/"):
-                        self.maps.erase(device, kind + name)
-                self.removed.pop(name, None)
+        """Rewrite the own map with what still counts; see `upkeep.compact`."""
+        return upkeep.compact(self, now, drop, stored_by_all)
 
     def rescue(self, client: int, state: bytes, origin: Origin) -> Change | None:
         """Start over from a peer's document (see `DeviceMaps.rescue`); return the visible change."""
         self.maps.rescue(client, state)
         return self.refresh(origin)
 
-    # Leaving and joining
-
     def adopt(self, device: str) -> None:
-        """Copy what still counts of a device that leaves into the own map, original stamps kept."""
-        for key, entry in list(self.maps.entries.get(device, {}).items()):
-            name = reference_of(key)
-            if name is None:
-                continue
-            if key.startswith("x/"):
-                if key not in self.maps.own:
-                    self.put(key, entry)
-            elif self._counts(device, name, entry, key):
-                self.put(f"x/{device}/{key}", entry)
+        """Copy what still counts of a device that leaves into the own map; see `upkeep.adopt`."""
+        upkeep.adopt(self, device)
 
     def prepare_to_join(self, origin: Origin) -> tuple[list[bytes], Change | None]:
-        """Make the document ready to be merged into a group's: what was removed alone removes nothing there.
-
-        Removals and what they kept go, living references lose every trace of former removals, maps of devices
-        that no longer count go as a whole.
-        """
-        cleaned = {
-            key: self._without_removals(key, name)
-            for key in self.maps.own
-            if (name := reference_of(key)) is not None
-        }
-        for key, entry in cleaned.items():
-            if entry is None:
-                del self.maps.own[key]
-            else:
-                self.maps.own[key] = entry
-        others = tuple(device for device in self.maps.entries if device != self.maps.device)
-        updates = [*self.maps.flush(), *self.maps.compact(others)]
-        self.removed.clear()
-        return updates, self.refresh(origin)
-
-    def _without_removals(self, key: str, name: str) -> Entry | None:
-        entry, folded = self.maps.own[key], self.fold(name)
-        if not folded.alive or not self.still_counts(key):
-            return None
-        if isinstance(entry, Act):
-            if not is_present(entry, folded.gone, folded.forgot):
-                return None
-            return Act(entry.stamp, REGISTERED if entry.kind == REGISTERED else PLACED)
-        return entry._replace(forgot=None) if isinstance(entry, Field) else entry
-
-
-def _row(device: str, name: str, entries: dict[str, Entry]) -> Row:
-    """Return the row that these entries of a reference make."""
-    act, view, password, touch = (entries.get(kind + name) for kind in ("r/", "v/", "p/", "t/"))
-    return Row(device, act, view, password, touch)  # type: ignore[arg-type] # the key tells the type
+        """Make the document ready to be merged into a group's; see `upkeep.prepare_to_join`."""
+        return upkeep.prepare_to_join(self, origin)
