@@ -10,6 +10,7 @@ import pytest
 from pycrdt import Doc, Map
 
 from noggd.domain.guard import MAX_UPDATE, Guard, Incomplete, OwnClient, Rejected, decode_state_vector
+from noggd.domain.update import MAX_CLIENTS
 from tests.yjs_wire import ANY, CLIENTS, DELETED, GC, ROOT, TYPE, Section, Struct, Update, decode, history
 
 OWN, OTHER, THIRD = 2**31 + 3, 9, 10
@@ -196,6 +197,13 @@ class TestReplacedMaps:
         with pytest.raises(Rejected, match="no map"):
             guard(base).check(update((OTHER, 4, [a_value(OTHER, 2)])))
 
+    def test_a_known_struct_that_is_told_anew_as_remains_is_still_a_value(self) -> None:
+        judge = guard(update((OTHER, 0, [a_map(), a_value(OTHER)])))
+        judge.accept(judge.check(update((OTHER, 1, [Struct(DELETED, 2, parent=ROOT, key="k")]))))
+        judge.check(update((THIRD, 0, [a_value(OTHER, 2)])))
+        with pytest.raises(Rejected, match="no map"):
+            judge.check(update((THIRD, 0, [a_value(OTHER, 1)])))
+
     def test_a_known_struct_that_is_told_anew_as_a_map_is_still_none(self) -> None:
         base = update((OTHER, 0, [a_map(), a_value(OTHER)]))
         forged = update((OTHER, 0, [a_map(), a_map("device-2"), a_value(OTHER, 1)]))
@@ -262,6 +270,14 @@ class TestHostileUpdates:
         with pytest.raises(Rejected, match="too large"):
             guard().check(b"\x00" * (MAX_UPDATE + 1))
 
+    def test_more_clients_than_a_person_ever_has_are_refused(self) -> None:
+        many = [(client, 0, [a_map()]) for client in range(MAX_CLIENTS + 1)]
+        assert len(guard().check(update(*many[1:])).clocks) == MAX_CLIENTS
+        with pytest.raises(Rejected, match="too many clients"):
+            guard().check(update(*many))
+        with pytest.raises(Rejected, match="too many clients"):
+            guard().check(update(deletes=[(client, 0, 1) for client in range(MAX_CLIENTS + 1)]))
+
     def test_every_cut_of_an_honest_update_is_refused(self) -> None:
         whole = history(5)[1].doc.get_update()
         for end in range(len(whole)):
@@ -294,8 +310,13 @@ def test_a_check_leaves_the_guard_as_it_was() -> None:
 
 
 def test_loading_forgets_what_was_known_before() -> None:
-    judge = guard(update((OTHER, 0, [a_map()])))
+    remains = Struct(DELETED, 1, parent=ROOT, key="k")
+    judge = guard(update((OTHER, 0, [a_map(), remains])))
+    judge.load(update((THIRD, 0, [a_map()]), (OTHER, 0, [Struct(GC, 2)])))
+    assert judge.vector == {THIRD: 1, OTHER: 2}
+    for clock in (0, 1):
+        with pytest.raises(Rejected, match="no map"):
+            judge.check(update((THIRD, 1, [a_value(OTHER, clock)])))
     judge.load(update((THIRD, 0, [a_map()])))
-    assert judge.vector == {THIRD: 1}
     with pytest.raises(Incomplete):
         judge.check(update((OTHER, 1, [a_value(OTHER)])))

@@ -53,7 +53,7 @@ def test_it_is_what_yrs_means_by_one(seed: int) -> None:
         b"\x02\x05\x01\x05\x01",
         b"\x01\x05" + number(MAX_CLOCK + 1),
         b"\x01" + number(2**53) + b"\x01",
-        number(MAX_CLIENTS + 1) + b"\x01\x01" * (MAX_CLIENTS + 1),
+        number(MAX_CLIENTS + 1) + b"".join(number(client) + b"\x01" for client in range(MAX_CLIENTS + 1)),
         number(2**28),
         b"\xff" * 100,
         b"\x01\x85\x00\x01",

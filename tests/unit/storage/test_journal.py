@@ -114,6 +114,20 @@ class TestCompaction:
         assert not any(secret in data for data in contents(path.parent).values())
         assert any(kept in data for data in contents(path.parent).values())
 
+    def test_nothing_that_was_replaced_is_left_beside_what_is_kept(
+        self, journal: Journal, path: Path
+    ) -> None:
+        """Rows share pages: what goes must be wiped where it stood, not only be forgotten."""
+        secret = b"correct horse battery staple"
+        journal.compact({f"document {number}": secret[:-1] + b"%d" % number for number in range(30)}, 0)
+        for number in range(60):
+            journal.append(secret if number % 2 else b"kept %d" % number)
+        journal.append(b"the last")
+        journal.compact({f"document {number}": b"small" for number in range(0, 30, 2)}, 30)
+        journal.compact({f"document {number}": b"small" for number in range(0, 30, 2)}, 60)
+        assert journal.load().records == [b"the last"]
+        assert not any(secret[:-1] in data for data in contents(path.parent).values())
+
     def test_room_is_given_back(self, journal: Journal, path: Path) -> None:
         journal.compact({"one": os.urandom(3_000_000)}, 0)
         assert journal.size() > 3_000_000 + GROWN
@@ -253,6 +267,17 @@ class TestBrokenStores:
         path.write_bytes(whole.replace(b"first", b"fierce"[:5]))
         self.broken(path, "notes are damaged")
 
+    def test_a_damaged_index_though_every_row_can_be_read(self, path: Path) -> None:
+        with closing(Journal(path)) as journal:
+            journal.compact({"person": b"p"}, 0)
+            (page,) = journal._connection.execute(
+                "SELECT rootpage FROM sqlite_master WHERE type = 'index' AND tbl_name = 'snapshot'"
+            ).fetchone()
+        data = bytearray(path.read_bytes())
+        data[(page - 1) * 4096 + 3 : (page - 1) * 4096 + 5] = bytes(2)  # no entries
+        path.write_bytes(data)
+        self.broken(path, "index|tree|cell|entries|page")
+
     def test_a_missing_record(self, path: Path) -> None:
         with closing(Journal(path)) as journal:
             for _ in range(3):
@@ -333,6 +358,18 @@ class TestFailures:
         journal._connection.execute("PRAGMA max_page_count = 1000000")
         assert journal.append(b"again") == len(before) + 1
         assert journal.load().records == [*before, b"again"]
+
+    def test_after_a_failure_the_log_is_begun_anew(self, journal: Journal, path: Path) -> None:
+        """What a failed write left in the log must not meet what is written later."""
+        journal.append(b"first")
+        before = wal_path(path).read_bytes()[16:24]
+        journal._connection.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(StorageFailed):
+            fill(journal)
+        journal._connection.execute("PRAGMA max_page_count = 1000000")
+        journal.append(b"again")
+        assert wal_path(path).read_bytes()[16:24] != before
+        assert wal_path(path).stat().st_size == GROWN
 
     def test_a_failed_compaction_changes_nothing_and_the_next_one_works(self, journal: Journal) -> None:
         journal.append(b"first")
