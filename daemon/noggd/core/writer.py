@@ -248,6 +248,8 @@ class Core:
         elif record.empty:
             self._finish(batch)
             self._schedule()
+        elif self._store.prompt:
+            self._written(batch, self._store.append_now(record.encode()))
         else:
             self._busy = True
             self._store.submit(record.encode(), lambda error: self._from_thread(self._written, batch, error))

@@ -104,14 +104,48 @@ def test_what_was_submitted_behind_a_failed_append_fails_with_it(
     assert writer.journal.load().records == [b"d"]
 
 
-def test_it_is_idle_only_when_nothing_is_queued_or_running(writer: JournalWriter) -> None:
-    seen = [writer.idle]
+def test_an_append_in_the_callers_thread_is_for_a_quick_disk_and_an_empty_queue(
+    writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time = [0.0]
+
+    def ticking(seconds: float) -> None:
+        def tick() -> float:
+            time[0] += seconds
+            return time[0]
+
+        monkeypatch.setattr("noggd.storage.writer.perf_counter", tick)
+
+    assert not writer.prompt, "nothing is known about the disk"
+    ticking(0.0001)
+    for _ in range(100):
+        assert writer.append_now(b"x") is None
+    assert writer.prompt
+    seen: list[bool] = []
     gate = Gate(writer)
-    seen.append(writer.idle)
-    writer.submit(b"x", lambda error: seen.append(writer.idle))
+    seen.append(writer.prompt)
+    writer.submit(b"y", lambda error: seen.append(writer.prompt))
     gate.open.set()
     writer.close()
-    assert [*seen, writer.idle] == [True, False, False, True]
+    assert seen == [False, False], "what waits goes first"
+    assert writer.prompt
+    ticking(0.004)
+    writer.append_now(b"z")
+    assert not writer.prompt, "one slow append is enough"
+    assert writer.journal.load().records == [*[b"x"] * 100, b"y", b"z"]
+
+
+def test_a_failed_append_in_the_callers_thread_is_returned(
+    writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failure = StorageFailed(retryable=True)
+
+    def refuse(record: bytes) -> int:
+        raise failure
+
+    monkeypatch.setattr(writer.journal, "append", refuse)
+    assert writer.append_now(b"x") is failure
+    assert not writer.prompt
 
 
 def test_closing_finishes_what_was_accepted_and_takes_nothing_new(writer: JournalWriter) -> None:
