@@ -116,11 +116,11 @@ def test_an_append_in_the_callers_thread_is_for_a_quick_disk_and_an_empty_queue(
 
         monkeypatch.setattr("noggd.storage.writer.perf_counter", tick)
 
-    assert not writer.prompt, "nothing is known about the disk"
+    before = writer.prompt  # nothing is known about the disk yet
     ticking(0.0001)
     for _ in range(100):
         assert writer.append_now(b"x") is None
-    assert writer.prompt
+    assert (before, writer.prompt) == (False, True)
     seen: list[bool] = []
     gate = Gate(writer)
     seen.append(writer.prompt)
@@ -128,10 +128,10 @@ def test_an_append_in_the_callers_thread_is_for_a_quick_disk_and_an_empty_queue(
     gate.open.set()
     writer.close()
     assert seen == [False, False], "what waits goes first"
-    assert writer.prompt
+    assert (before, writer.prompt) == (False, True)
     ticking(0.004)
     writer.append_now(b"z")
-    assert not writer.prompt, "one slow append is enough"
+    assert (before, writer.prompt) == (False, False), "one slow append is enough"
     assert writer.journal.load().records == [*[b"x"] * 100, b"y", b"z"]
 
 
