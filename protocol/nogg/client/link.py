@@ -16,13 +16,12 @@ from collections.abc import Callable, Mapping
 
 from nogg.blocking import connect
 from nogg.client.backoff import Backoff
-from nogg.client.calls import Call
+from nogg.client.calls import REPEATABLE, Call
 from nogg.client.core import Core, Phase
 from nogg.errors import ConnectionLost, Disposed, NoggError, NotRunning, ProtocolError, Timeout
 from nogg.paths import PathLike
 
-_CHUNK = 1 << 18
-_IN = select.POLLIN | select.POLLHUP | select.POLLERR
+_CHUNK = 1 << 16  # a larger buffer costs a mapping of its own at each read
 _MOST_STEPS = 64  # that a read makes before it answers, however much is coming in
 
 
@@ -43,18 +42,20 @@ class Link:
         deliver: Callable[[], list[Callable[[], None]]],
     ) -> None:
         self.core = core
-        self.lock = threading.Condition(threading.RLock())
+        self.lock = threading.Condition(threading.Lock())
         self._path = path
         self._reconnect = reconnect
         self._deliver = deliver
         self._backoff = Backoff(random.random)
-        self._unsent = b""
+        self._unsent = bytearray()
         self._taken = False  # the turn at the socket
         self._closed = False
         self._thread: threading.Thread | None = None
         self._next_try: float | None = None
         self._wake_at: float | None = None
         self._alarm, self._ring = socket.socketpair()
+        self._poller = select.poll()
+        self._poller.register(self._alarm, select.POLLIN)
         self._socket: socket.socket | None = None
         try:
             self._attach(connect(path, timeout)[0])
@@ -67,6 +68,8 @@ class Link:
     def call(self, method: str, params: Mapping[str, object], timeout: float) -> object:
         """Make a call and return its result, seen in the mirror if there is one; all within `timeout` seconds."""
         deadline = time.monotonic() + timeout
+        if self._thread is None and method not in REPEATABLE:
+            self._drain()  # notices a connection that ended meanwhile, before a change is lost in it
         with self.lock:
             if self._closed:
                 raise Disposed
@@ -93,6 +96,8 @@ class Link:
     def follow(self, timeout: float) -> None:
         """See to it that the mirror is there, and as new as what has arrived."""
         with self.lock:
+            if self._closed:
+                raise Disposed
             self.core.subscribe()
             self._push()
         if self._thread is None:
@@ -138,52 +143,53 @@ class Link:
 
         Who waits takes the turn at the socket if it is free. Raises `Disposed`.
         """
-        while True:
-            with self.lock:
-                while True:
-                    if condition():
-                        return True
-                    if self._closed:
-                        raise Disposed
-                    left = None if deadline is None else deadline - time.monotonic()
-                    if left is not None and left <= 0:
-                        return False
-                    if not self._taken:
-                        break
+        with self.lock:
+            while not condition():
+                if self._closed:
+                    raise Disposed
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                if self._taken:
                     self.lock.wait(left)
-                self._taken = True
-            self._step(deadline)
+                else:
+                    self._step(deadline)
+            return True
 
-    # The turn at the socket
+    # The turn at the socket; all of this is called with the lock held
 
     def _step(self, deadline: float | None) -> bool:
-        """Do one thing that the socket or the time calls for, waiting until `deadline`, and give the turn back.
+        """Take the turn: wait, without the lock, for the socket, the time or `deadline`, and do what is due.
 
-        Returns whether there was anything to do.
+        Returns whether anything was.
         """
+        self._taken = True
         try:
-            with self.lock:
-                self._push()
-                watched, at = self._socket, self._next_try if self._socket is None else self._wake_at
-                writing = select.POLLOUT if self._unsent else 0
-            ready = self._poll(watched, writing, deadline if at is None else min(at, deadline or at))
-            with self.lock:
-                return self._react(watched, ready)
+            self._push()
+            watched, at = self._socket, self._next_try if self._socket is None else self._wake_at
+            until = min((each for each in (at, deadline) if each is not None), default=None)
+            self.lock.release()
+            try:
+                ready = self._poll(watched, until)
+            finally:
+                self.lock.acquire()
+            return self._react(watched, ready)
         finally:
-            with self.lock:
-                self._taken = False
-                self.lock.notify_all()
+            self._taken = False
+            self.lock.notify_all()
 
-    def _poll(self, watched: socket.socket | None, writing: int, until: float | None) -> int:
-        poll = select.poll()
-        poll.register(self._alarm, select.POLLIN)
+    def _poll(self, watched: socket.socket | None, until: float | None) -> int:
+        """Return what the socket is ready for; 0 when the time is over or somebody rang."""
         if watched is not None:
-            poll.register(watched, select.POLLIN | writing)
+            self._poller.modify(watched, select.POLLIN | select.POLLOUT if self._unsent else select.POLLIN)
         wait = None if until is None else max(0.0, until - time.monotonic()) * 1000
-        events = dict(poll.poll(wait))
-        if self._alarm.fileno() in events:
-            self._alarm.recv(64)
-        return events.get(watched.fileno(), 0) if watched is not None else 0
+        ready = 0
+        for handle, events in self._poller.poll(wait):
+            if handle == self._alarm.fileno():
+                self._alarm.recv(64)
+            else:
+                ready = events
+        return ready
 
     def _react(self, watched: socket.socket | None, ready: int) -> bool:
         now = time.monotonic()
@@ -194,7 +200,7 @@ class Link:
             if due:
                 self._try_to_connect()
             return due
-        if ready & _IN:
+        if ready & ~select.POLLOUT:
             self._pull(watched)
         if self._wake_at is not None and now >= self._wake_at:
             self._wake_at = None
@@ -226,7 +232,7 @@ class Link:
         self._unsent += self.core.data_to_send()
         try:
             while self._unsent:
-                self._unsent = self._unsent[self._socket.send(self._unsent) :]
+                del self._unsent[: self._socket.send(self._unsent)]
         except BlockingIOError:
             self._ring.send(b"!")  # whoever polls must now also watch for room
         except OSError:
@@ -240,14 +246,17 @@ class Link:
 
     def _attach(self, opened: socket.socket) -> None:
         opened.setblocking(False)
-        self._socket, self._unsent, self._next_try = opened, b"", None
+        self._poller.register(opened, select.POLLIN)
+        self._socket, self._next_try = opened, None
         self.core.connected()
         self._push()
 
     def _lost(self) -> None:
         if self._socket is not None:
+            self._poller.unregister(self._socket)
             self._socket.close()
-        self._socket, self._unsent, self._wake_at = None, b"", None
+        self._socket, self._wake_at = None, None
+        self._unsent.clear()
         self.core.lost()
         if not self._reconnect:
             self.core.fail(ConnectionLost())
@@ -269,13 +278,10 @@ class Link:
                 tell()
 
     def _drain(self) -> None:
-        for _ in range(_MOST_STEPS):
-            with self.lock:
-                if self._taken or self._closed:
+        with self.lock:
+            for _ in range(_MOST_STEPS):
+                if self._taken or self._closed or not self._step(0):
                     return
-                self._taken = True
-            if not self._step(0):
-                return
 
     def _ready_or_cannot(self) -> bool:
         return self.core.phase is Phase.READY or self.core.fatal is not None
