@@ -7,6 +7,7 @@ command line goes to the tree of commands.
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from noggd.cli.state import State
 
@@ -20,13 +21,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from noggd.cli.report import reporting
             from noggd.cli.status import show_status
 
-            return reporting(state, lambda: show_status(state))
+            status = reporting(state, lambda: show_status(state))
+            if arguments is None:  # a process of our own: without the interpreter's tidying up it ends sooner
+                leave(status)
+            return status
         from noggd.cli.tree import run
 
         return run(given)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
+
+
+def leave(status: int) -> NoReturn:
+    """End the process at once."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # nothing is open but the socket, which the kernel closes
 
 
 def plain_status(given: Sequence[str]) -> State | None:

@@ -1,5 +1,6 @@
 """Where failures become exit statuses and words; click's own failures are in `tree`, which knows click."""
 
+import os
 from collections.abc import Callable
 
 from nogg.errors import NoggError, ProtocolError
@@ -21,8 +22,9 @@ def reporting(state: State, action: Callable[[], object]) -> int:
     except ProtocolError as error:
         state.output.error("protocol_error", f"what answers is no noggd: {error}", None)
         return exits.FAILED
-    except BrokenPipeError:
-        raise  # the reader of stdout is gone: nothing can be said to it
+    except BrokenPipeError:  # the reader of stdout is gone: nothing can be said to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered must not fail at the end
+        return exits.FAILED
     except OSError as error:  # a file that cannot be read or written
         said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         state.output.error("failed", said, None)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from noggd.cli.main import main
-from tests.unit.cli.fake import FakeDaemon, device
+from tests.unit.cli.fake import DAEMON, HELLO, PEER, FakeDaemon, device
 
 
 class Run(NamedTuple):
@@ -57,3 +57,18 @@ def nogg(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
         return Run(status, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def home(daemon: FakeDaemon) -> FakeDaemon:
+    """A daemon at which all is well: two microcosms, one peer, a named person."""
+    daemon.answers |= {
+        "hello": HELLO,
+        "daemon.status": DAEMON,
+        "session.list": {"sessions": [{"session": "default", "revision": 5, "references": 2}]},
+        "active.get": {"active": "garden.1"},
+        "reference.conflicts": {"conflicts": []},
+        "identity.get": {"identityID": "identity_" + "a" * 36, "username": "Ada", "aliases": []},
+        "sync.status": {"listen": "[::]:7734", "peers": [PEER]},
+    }
+    return daemon

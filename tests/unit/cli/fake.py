@@ -30,6 +30,20 @@ def device(**fields: object) -> dict[str, object]:
     return {**mine, "last_seen": None, "active": None, **fields}
 
 
+HELLO = {
+    "protocol": 1, "supported": [1], "daemon": {"name": "noggd", "version": "9.9"},
+    "device": {"id": DEVICE, "name": "laptop"}, "epoch": "e", "ready": True, "capabilities": [],
+}  # fmt: skip
+DAEMON = {
+    "version": "1.2.3", "versions": {}, "protocol": 1, "pid": 42, "uptime_s": 7200.0, "ready": True, "epoch": "e",
+    "device": {"id": DEVICE, "name": "laptop"}, "counts": {}, "sizes": {}, "health": {"ok": True, "problems": []},
+}  # fmt: skip
+PEER = {
+    "device": OTHER, "name": "phone", "state": "online", "address": "h:1", "rtt_ms": 1.0, "last_sync": 1,
+    "behind": 2,
+}  # fmt: skip
+
+
 class FakeDaemon:
     """Listens at `path` and answers every connection from `answers`; `asked` holds what it was asked."""
 

@@ -11,9 +11,7 @@ from nogg.errors import ShuttingDown
 from noggd.cli import daemon as commands
 from noggd.cli.state import State
 from tests.unit.cli.conftest import Nogg
-from tests.unit.cli.fake import FakeDaemon
-from tests.unit.cli.test_information import HELLO
-from tests.unit.cli.test_status import DAEMON
+from tests.unit.cli.fake import DAEMON, HELLO, FakeDaemon
 
 GONE = 2**22 - 7  # no process has this id, or somebody else's
 

@@ -13,12 +13,7 @@ from click.shell_completion import ShellComplete
 from noggd.cli.state import State
 from noggd.cli.tree import root
 from tests.unit.cli.conftest import Nogg
-from tests.unit.cli.fake import DEVICE, FakeDaemon, reference
-
-HELLO = {
-    "protocol": 1, "supported": [1], "daemon": {"name": "noggd", "version": "9.9"},
-    "device": {"id": DEVICE, "name": "laptop"}, "epoch": "e", "ready": True, "capabilities": [],
-}  # fmt: skip
+from tests.unit.cli.fake import DEVICE, HELLO, FakeDaemon, reference
 
 
 def test_paths_are_where_the_environment_says(

@@ -6,33 +6,7 @@ import pytest
 
 from noggd.cli.status import next_step
 from tests.unit.cli.conftest import Nogg
-from tests.unit.cli.fake import DEVICE, OTHER, FakeDaemon
-
-DAEMON = {
-    "version": "1.2.3", "versions": {}, "protocol": 1, "pid": 42, "uptime_s": 7200.0, "ready": True, "epoch": "e",
-    "device": {"id": DEVICE, "name": "laptop"}, "counts": {}, "sizes": {}, "health": {"ok": True, "problems": []},
-}  # fmt: skip
-PEER = {
-    "device": OTHER, "name": "phone", "state": "online", "address": "h:1", "rtt_ms": 1.0, "last_sync": 1,
-    "behind": 2,
-}  # fmt: skip
-
-
-@pytest.fixture
-def home(daemon: FakeDaemon) -> FakeDaemon:
-    daemon.answers |= {
-        "hello": {
-            "protocol": 1, "supported": [1], "daemon": {"name": "noggd", "version": "1.2.3"},
-            "device": {"id": DEVICE, "name": "laptop"}, "epoch": "e", "ready": True, "capabilities": [],
-        },
-        "daemon.status": DAEMON,
-        "session.list": {"sessions": [{"session": "default", "revision": 5, "references": 2}]},
-        "active.get": {"active": "garden.1"},
-        "reference.conflicts": {"conflicts": []},
-        "identity.get": {"identityID": "identity_" + "a" * 36, "username": "Ada", "aliases": []},
-        "sync.status": {"listen": "[::]:7734", "peers": [PEER]},
-    }  # fmt: skip
-    return daemon
+from tests.unit.cli.fake import DAEMON, DEVICE, PEER, FakeDaemon
 
 
 def test_the_screen_tells_how_things_are(nogg: Nogg, home: FakeDaemon) -> None:
