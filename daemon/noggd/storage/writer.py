@@ -17,7 +17,7 @@ from noggd.storage.journal import Journal
 T = TypeVar("T")
 
 PROMPT: Final = 0.0008
-"""Seconds that an append may take, on average of late, to be done in the caller's thread."""
+"""Seconds that the median append of late may take for the next to be done in the caller's thread."""
 SLOW: Final = 0.01
 """Seconds that an append is taken to last before any was measured, and after one failed."""
 
@@ -58,7 +58,8 @@ class JournalWriter:
             self._pace = SLOW
             return error
         took = perf_counter() - started
-        self._pace += (took - self._pace) * (0.5 if took > self._pace else 0.05)
+        # steps of equal size up and down settle at the median, which a rare slow append does not move
+        self._pace = min(SLOW, self._pace * 1.2) if took > self._pace else self._pace / 1.2
         return None
 
     def submit(self, record: bytes, done: Callable[[BaseException | None], None]) -> None:
