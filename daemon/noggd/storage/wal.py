@@ -76,9 +76,7 @@ def read_wal(data: bytes) -> Wal:
         sums = _checksum(words[page_size].unpack_from(data, body), sums)
         if sums != (rest[2], rest[3]):
             break
-        if (
-            rest[:2] != salts
-        ):  # the salts alone are damaged: they mark the round, and the checksum leaves them out
+        if rest[:2] != salts:  # they name the round of the log; the checksum leaves them out
             raise WalDamaged("a commit in it is unreadable")
         pending[number] = data[body : body + page_size]
         if size:
