@@ -30,7 +30,7 @@ class JournalWriter:
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Callable[[], Callable[[], None]] | None] = SimpleQueue()
         self._accepted = 0
         self._finished = 0
         self._failed_upto = 0
@@ -69,15 +69,12 @@ class JournalWriter:
         """
         number = self._accept()
 
-        def job() -> None:
+        def job() -> Callable[[], None]:
             error = self._failure if number <= self._failed_upto else None
-            if error is None:
-                try:
-                    self.journal.append(record)
-                except BaseException as caught:  # handed to the caller, whatever it is
-                    error = self._failure = caught
-                    self._failed_upto = self._accepted
-            done(error)
+            if error is None and (error := self._append(record)) is not None:
+                self._failure = error
+                self._failed_upto = self._accepted
+            return lambda: done(error)
 
         self._jobs.put(job)
 
@@ -85,13 +82,13 @@ class JournalWriter:
         """Do other work on the journal, then call `done` with its result, or with None and what went wrong."""
         self._accept()
 
-        def job() -> None:
+        def job() -> Callable[[], None]:
             try:
                 result = work()
-            except BaseException as error:  # handed to the caller, whatever it is
-                done(None, error)
-            else:
-                done(result, None)
+            except BaseException as caught:  # handed to the caller, whatever it is
+                error = caught
+                return lambda: done(None, error)
+            return lambda: done(result, None)
 
         self._jobs.put(job)
 
@@ -116,10 +113,11 @@ class JournalWriter:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
+            tell = job()
+            self._finished += 1  # first, so that whoever is told finds the journal free
             try:
-                job()
+                tell()
             except (
                 BaseException
             ) as error:  # a callback failed: what is queued must reach the disk all the same
                 self._broken = self._broken or error
-            self._finished += 1

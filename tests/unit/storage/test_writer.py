@@ -127,7 +127,7 @@ def test_an_append_in_the_callers_thread_is_for_a_quick_disk_and_an_empty_queue(
     writer.submit(b"y", lambda error: seen.append(writer.prompt))
     gate.open.set()
     writer.close()
-    assert seen == [False, False], "what waits goes first"
+    assert seen == [False, True], "what waits goes first; who is told finds the journal free"
     assert (before, writer.prompt) == (False, True)
     ticking(0.004)
     writer.append_now(b"z")
