@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+# made once: json.dumps with arguments makes an encoder for each call, which takes longer than encoding
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
 
 class Reference:
     """A reference at one moment: what the person has of one microcosm.
@@ -48,7 +51,7 @@ class Reference:
     def json(self) -> bytes:
         """Return the reference as one compact JSON object; encoded once, then kept."""
         if self._json is None:
-            self._json = json.dumps(self.value(), separators=(",", ":"), ensure_ascii=False).encode()
+            self._json = _encode(self.value()).encode()
         return self._json
 
     def same_fields(self, other: Reference) -> bool:
