@@ -39,13 +39,15 @@ class AsyncLink(asyncio.Protocol):
         self._wake: asyncio.TimerHandle | None = None
         self._delivery: asyncio.Handle | None = None
         self._closed: asyncio.Future[None] | None = None
+        self._disposed = False
 
     # What callers do
 
     async def open(self, seconds: float) -> None:
         """Connect, and wait until the mirror is there. Raises `NotRunning` if nobody listens."""
         self.core.subscribe()
-        await self._connect()
+        if self._transport is None:
+            await self._connect()
         if not await self.until(lambda: self.core.mirrored or self._cannot, seconds):
             raise self._late(f"the session was not told within {seconds:g} s")
         fault = self.core.fatal or self.core.trouble
@@ -90,6 +92,7 @@ class AsyncLink(asyncio.Protocol):
 
     async def close(self) -> None:
         """Close the connection; open calls fail with `Disposed`. Doing it twice is fine."""
+        self._disposed = True
         self.core.fail(Disposed())
         if self._retry is not None:
             self._retry.cancel()
@@ -104,6 +107,17 @@ class AsyncLink(asyncio.Protocol):
             await self._closed
 
     # What the loop tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the conversation."""
+        assert isinstance(transport, asyncio.Transport)
+        if self._disposed:
+            transport.abort()
+            return
+        self._closed = asyncio.get_running_loop().create_future()
+        self._transport = transport
+        self.core.connected()
+        self._flush()
 
     def data_received(self, data: bytes) -> None:
         """Take what the daemon says."""
@@ -141,13 +155,8 @@ class AsyncLink(asyncio.Protocol):
         return self.core.fatal is not None or self.core.trouble is not None
 
     async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
         opened = connect(self._path, 0)[0]  # a local socket answers at once or not at all
-        self._closed = loop.create_future()
-        transport, _ = await loop.create_unix_connection(lambda: self, sock=opened)
-        self._transport = transport
-        self.core.connected()
-        self._flush()
+        await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=opened)
 
     async def _come_back(self) -> None:
         while self.core.fatal is None:
@@ -174,7 +183,7 @@ class AsyncLink(asyncio.Protocol):
         for condition, future in self._waiting:
             if not future.done() and condition():
                 future.set_result(None)
-        if self.core.changed and self._delivery is None and self._transport is not None:
+        if self.core.changed and self._delivery is None and not self._disposed:
             self._delivery = asyncio.get_running_loop().call_soon(self._tell)
 
     def _tell(self) -> None:

@@ -78,11 +78,17 @@ class NowActive(TypedDict):
     active: MicrocosmID | None
 
 
+class Touched(TypedDict):
+    """False if there is no such reference."""
+
+    touched: bool
+
+
 class Transacted(TypedDict):
     """One result an operation, as its own method would answer."""
 
     revision: Revision
-    results: list[Reference | Removed | NowActive | Literal[False]]
+    results: list[Reference | Removed | NowActive | Touched]
 
 
 METHODS = (
