@@ -5,8 +5,8 @@ Timers only decide when; the work is done inside batches, or in the journal's th
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from noggd.core.batch import Batch
 from noggd.core.replicas import Replicas
@@ -28,24 +28,43 @@ COMPACT_BYTES = 4 << 20
 """Bytes of records after which the journal is compacted."""
 
 
+class Timer(Protocol):
+    """What `call_later` returns."""
+
+    def cancel(self) -> None:
+        """Do not call."""
+
+
+class Loop(Protocol):
+    """What the core needs of an event loop; simulations bring their own."""
+
+    def call_soon(self, callback: Callable[..., object], *arguments: Any) -> object:
+        """Call in the next turn."""
+
+    def call_later(self, delay: float, callback: Callable[..., object], *arguments: Any) -> Timer:
+        """Call after so many seconds."""
+
+    def call_soon_threadsafe(self, callback: Callable[..., object], *arguments: Any) -> object:
+        """Call in the next turn, from any thread."""
+
+
 class Maintenance:
     """The timers of one core."""
 
-    def __init__(self, core: Core, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, core: Core, loop: Loop) -> None:
         self._core = core
         self._loop = loop
         self._touches: dict[tuple[str, str], tuple[int, Origin]] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers: dict[str, Timer] = {}
         self._compaction_wanted = False
         self._bytes = 0
 
-    def _after(self, name: str, seconds: float, run: object) -> None:
+    def _after(self, name: str, seconds: float, run: Callable[[], object]) -> None:
         if name not in self._timers:
             self._timers[name] = self._loop.call_later(seconds, self._fire, name, run)
 
-    def _fire(self, name: str, run: object) -> None:
+    def _fire(self, name: str, run: Callable[[], object]) -> None:
         del self._timers[name]
-        assert callable(run)
         run()
 
     def touch(self, session: str, microcosm_id: str, now: int, origin: Origin) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 from nogg.errors import NoggError, ProtocolError, ShuttingDown, StorageFailed
 from noggd.core.batch import Batch, Item, Reply
-from noggd.core.maintenance import Maintenance
+from noggd.core.maintenance import Loop, Maintenance
 from noggd.core.replicas import History, Replicas, session_of
 from noggd.core.views import EMPTY_VIEW, SessionView
 from noggd.domain.changes import Change, DevicesChange, EpochChange, IdentityChange, Origin
@@ -42,12 +42,18 @@ UpdateListener = Callable[[str, bytes, str], None]
 class Core:
     """The session of this device: reads from durable views, writes through one queue.
 
-    `now` gives Unix milliseconds. Every reply is called once, in the loop's thread, with the result or with an
-    error instance (of `NoggError`; for `merge` also Incomplete or ProtocolError), after the change is on disk.
+    `now` gives Unix milliseconds, `loop` the turns (default: the running event loop). Every reply is called once, in
+    the loop's thread, with the result or with an error instance (of `NoggError`; for `merge` also Incomplete or
+    ProtocolError), after the change is on disk.
     """
 
     def __init__(
-        self, store: JournalWriter, replicas: Replicas, history: History, now: Callable[[], int]
+        self,
+        store: JournalWriter,
+        replicas: Replicas,
+        history: History,
+        now: Callable[[], int],
+        loop: Loop | None = None,
     ) -> None:
         self.device = replicas.device
         self.clients = tuple(int(each) for each in str(history.meta["clients"]).split())
@@ -64,7 +70,7 @@ class Core:
         self.device_names = replicas.person.device_names()
         self._replicas = replicas
         self._store = store
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop or asyncio.get_running_loop()
         self._queue: list[Item] = []
         self._busy = False
         self._scheduled = False
