@@ -155,13 +155,18 @@ def stop(state: State) -> bool:
 
 
 def _alive(pid: int) -> bool:
+    """Say whether a process runs; one that ended and waits for its parent to notice does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:  # no /proc here, or gone just now: asked again
+        return True
+    return fields[:1] != [b"Z"]  # in a container nobody may ever notice
 
 
 def _hello(state: State) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """Starting and stopping by hand, with a stand-in for the daemon's process."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,17 @@ def test_stop_waits_until_nobody_answers(nogg: Nogg, daemon: FakeDaemon) -> None
     }
     assert nogg("daemon", "stop", "--json").json == {"stopped": True}
     assert [name for name, _ in daemon.asked].count("hello") == 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
+def test_a_process_that_ended_unnoticed_is_gone() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert commands._alive(process.pid)
+        assert process.stdin is not None
+        process.stdin.close()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it ended; nobody has collected it
+        assert not commands._alive(process.pid)
+    assert not commands._alive(process.pid)
 
 
 def test_a_daemon_that_does_not_stop_is_told_of(
