@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import select
 import socket
 import stat
 import struct
@@ -67,6 +68,18 @@ def peer_uid(connection: socket.socket) -> int:
     packed = connection.getsockopt(0, 0x001, 76)
     _, uid = struct.unpack_from("2I", packed)
     return int(uid)
+
+
+def hung_up(descriptor: int) -> bool:
+    """Tell whether the other end of a connection is gone altogether, and not only done with sending.
+
+    Both look the same to a reader. Where the system does not tell them apart reliably, the answer is no.
+    """
+    if not _LINUX:
+        return False
+    asking = select.poll()
+    asking.register(descriptor, 0)  # POLLHUP is always told
+    return any(events & select.POLLHUP for _, events in asking.poll(0))
 
 
 def _refuse_what_is_not_stale(path: Path) -> None:

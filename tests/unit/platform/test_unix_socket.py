@@ -1,13 +1,14 @@
 import os
 import socket
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from noggd.platform.files import AlreadyRunning, UnsafePath
-from noggd.platform.unix_socket import ListeningSocket, SocketInUse, peer_uid
+from noggd.platform.unix_socket import ListeningSocket, SocketInUse, hung_up, peer_uid
 
 
 @pytest.fixture
@@ -106,6 +107,18 @@ def test_closing_leaves_a_name_that_is_no_longer_ours(path: Path) -> None:
     path.write_text("somebody's")
     listening.close()
     assert path.read_text() == "somebody's"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the two apart")
+def test_gone_is_told_from_done_with_sending() -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        assert not hung_up(ours.fileno())
+        theirs.shutdown(socket.SHUT_WR)
+        assert ours.recv(1) == b""
+        assert not hung_up(ours.fileno())
+        theirs.close()
+        assert hung_up(ours.fileno())
 
 
 def test_the_kernel_says_who_is_there() -> None:

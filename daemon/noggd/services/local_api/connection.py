@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from nogg.errors import Forbidden, LimitExceeded, NoggError
 from nogg.wire import LARGE_REQUEST_LIMIT, REQUEST_LIMIT, LineDecoder, LineTooLong
+from noggd.platform.unix_socket import hung_up
 from noggd.services.local_api import requests
 from noggd.services.local_api.caller import Caller
 from noggd.services.local_api.pipeline import Overlong, Pipeline
@@ -70,6 +71,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Look who is there, and serve only the daemon's own user and root."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, but does not say so
+        if self._server.closed:
+            self._transport.abort()  # accepted in the daemon's last moment
+            return
         self._server.connections[self] = None
         if self._server.parts is not None:
             self.caller.equip(self._server.parts)
@@ -121,6 +125,8 @@ class Connection(asyncio.Protocol):
             self._lines.extend(self._decoder.feed(b"\n"))  # a last line may lack its newline
         self._ended, self._settled = True, False
         self._turn()
+        if not self.idle and hung_up(self._transport.get_extra_info("socket").fileno()):
+            self._transport.abort()  # nobody will read the rest
         return True
 
     def pause_writing(self) -> None:

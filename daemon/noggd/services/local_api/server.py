@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from nogg.errors import ShuttingDown, Starting
-from noggd.domain.changes import Change, DevicesChange, IdentityChange
+from noggd.domain.changes import Change, DevicesChange, EpochChange, IdentityChange
 from noggd.platform.unix_socket import peer_uid
 from noggd.services.local_api.caller import Parts
 from noggd.services.local_api.calls import Table, refusing, table
@@ -46,6 +46,7 @@ class Server:
         self.parts: Parts | None = None
         self.table: Table = refusing(Starting, but=[HELLO])
         self.stopping = False
+        self.closed = False
         self.stirred = asyncio.Event()
         self._about = about
         self._allowed = {os.geteuid(), 0}
@@ -88,13 +89,15 @@ class Server:
         for acceptor in self.acceptors:
             acceptor.close()
 
-    def _changed(self, change: Change | IdentityChange | DevicesChange) -> None:
+    def _changed(self, change: Change | IdentityChange | DevicesChange | EpochChange) -> None:
         assert self.parts is not None, "nothing changes before we listen"
         if isinstance(change, Change):
             self.hub.changed(change)
         elif isinstance(change, IdentityChange):
             params = {"identity": identity_of(self.parts.core)}
             self.hub.news("identity", "identity.changed", params, self.hub.outlets("identity"))
+        elif isinstance(change, EpochChange):
+            self.hub.start_again()
         elif outlets := self.hub.outlets("devices"):
             self.hub.news("devices", "device.changed", {"devices": self.parts.peers.devices()}, outlets)
 
@@ -113,14 +116,22 @@ class Server:
 
     async def close(self) -> None:
         """Say goodbye and end all connections, also those that do not listen."""
+        self.closed = True
         self._refuse_new()
+        await _rounds()
         line = notification("daemon.stopping", {})
         for connection in list(self.connections):
             connection.goodbye(line)
         await self._until(lambda: not self.connections, GOODBYE)
         for connection in list(self.connections):
             connection.abort()
-        await asyncio.sleep(0)  # lets the loop tell the dropped ones
+        await _rounds()
+
+
+async def _rounds() -> None:
+    """Let the loop end what it has begun: what was accepted is made a connection, what was dropped is told."""
+    for _ in range(4):
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager

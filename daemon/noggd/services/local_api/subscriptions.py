@@ -169,6 +169,14 @@ class Outlet:
             self._late[subscription] = None
             self.waiting = True
 
+    def lose(self, subscription: Subscription) -> None:
+        """Tell a subscription that it cannot go on, and end it."""
+        subscription.lost = True
+        self._late[subscription] = None
+        self.waiting = True
+        if self._clear():
+            self.release()
+
     def say(self, topic: object, line: bytes) -> None:
         """Tell something of which only the latest counts: what waits under the same topic is replaced."""
         if self._clear():
@@ -244,6 +252,13 @@ class Hub:
             params = {"session": change.session, "microcosmID": name, "field": "password"}
             hearers = {each.outlet: None for each in of_source if each.microcosms}
             self.news((change.session, name), "reference.conflict", params, hearers)
+
+    def start_again(self) -> None:
+        """Tell every subscription to a stored session to subscribe again: what was told of it means nothing now."""
+        for source, of_source in list(self._by_source.items()):
+            if isinstance(source, str):
+                for subscription in list(of_source):
+                    subscription.outlet.lose(subscription)
 
     def news(self, topic: object, method: str, params: object, to: Iterable[Outlet]) -> None:
         """Tell these connections something; the line is encoded once."""

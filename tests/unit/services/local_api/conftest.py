@@ -1,4 +1,4 @@
-"""A local API in this process: real sockets, the real core and journal; neighbours that only say what they are told."""
+"""A local API in this process: real sockets, the real core and journal; its neighbours are puppets."""
 
 import asyncio
 import json
@@ -21,9 +21,29 @@ DEVICE = "THISONE"
 PATIENCE = 10.0  # seconds; reached only by a test that fails
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that no event announces to a test."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.001)
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+class Busy:
+    """Counts how many calls are in something."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self) -> None:
+        self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.count -= 1
 
 
 class FakePairing:
@@ -32,6 +52,7 @@ class FakePairing:
     def __init__(self) -> None:
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         self.gate = asyncio.Event()
+        self.busy = Busy()
 
     async def invite(self, ttl_s: float, addresses: Sequence[str] | None) -> dict[str, Any]:
         return {
@@ -42,7 +63,8 @@ class FakePairing:
         }
 
     async def join(self, *, code: str | None, ticket: str | None, address: str | None) -> dict[str, Any]:
-        await self.gate.wait()
+        with self.busy:
+            await self.gate.wait()
         return {"device": {"id": "OTHER", "name": str(code)}, "merged": {"sessions": 1, "references": 2}}
 
     async def cancel(self) -> None:
@@ -62,6 +84,7 @@ class FakePeers:
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
+        self.busy = Busy()
         self.left = False
 
     def devices(self) -> list[dict[str, Any]]:
@@ -82,7 +105,8 @@ class FakePeers:
         self, session: str, revision: int, devices: str | Sequence[str], timeout_s: float
     ) -> list[dict[str, Any]]:
         try:
-            await asyncio.wait_for(self.gate.wait(), timeout_s)
+            with self.busy:
+                await asyncio.wait_for(self.gate.wait(), timeout_s)
         except TimeoutError:
             raise Timeout(synced=[]) from None
         return [{"device": "OTHER", "at": revision}]
@@ -204,6 +228,9 @@ class House:
             async with self.server.serving(Parts(self.core, self.pairing, self.peers, self.house)):
                 yield
         journal.close()
+
+    def store_files(self) -> list[Path]:
+        return list(self.folder.glob("store.db*"))
 
     async def app(self) -> App:
         reader, writer = await asyncio.open_unix_connection(str(self.path), limit=1 << 26)
