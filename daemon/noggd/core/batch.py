@@ -131,7 +131,8 @@ class Batch:
 
     def drop(self, name: str, origin: Origin, now: int) -> object:
         """Remove a session: its references for all devices, and its name from the list."""
-        if not self.replicas.person.has_session(name) and name not in self.replicas.sessions:
+        known = self.replicas.sessions.get(name)
+        if not self.replicas.person.has_session(name) and not (known and known.references):
             return {"dropped": False}
         result = self.change(name, lambda session: session.drop(now), origin, now)
         self._person().note_session(now, name, False)
