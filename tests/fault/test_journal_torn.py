@@ -181,28 +181,22 @@ def test_a_damaged_store_is_opened_as_it_was_judged(copy: Path, whole: Loaded) -
 _CHILD = """
 import sys
 from pathlib import Path
+from threading import Event
 from noggd.storage.journal import Journal
 from noggd.storage.writer import JournalWriter
 journal = Journal(Path(sys.argv[1]))
 writer = JournalWriter(journal)
 number = journal.last_seq
 print("open", number, flush=True)
-def done(error, number):
-    if error is None:
-        sys.stdout.write(f"{number}\\n")
-        sys.stdout.flush()
 while True:
     number += 1
-    text = b"%d " % number * (number % 97)
-    if number % 3:
-        writer.submit(text, lambda error, number=number: done(error, number))
-    else:
-        writer.submit(text, lambda error, number=number: done(error, number))
-        if number % 60 == 0:
-            upto = number
-            writer.run(lambda: journal.compact({"upto": b"%d" % upto}, upto), lambda result, error: None)
-    while not writer.idle:
-        pass
+    stored = Event()
+    writer.submit(b"%d " % number * (number % 97), lambda error: error or stored.set())
+    if number % 60 == 0:
+        writer.run(lambda number=number: journal.compact({"upto": b"%d" % number}, number), lambda result, error: None)
+    if not stored.wait(10):
+        sys.exit("not stored")
+    print(number, flush=True)
 """
 
 

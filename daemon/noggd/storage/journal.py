@@ -21,7 +21,7 @@ from noggd.platform.files import write_private
 from noggd.storage import judge as judging
 from noggd.storage.judge import judge
 from noggd.storage.schema import CLOSED, UNGROWN, VERSION, StoreBroken, StoreTooNew, checksum, create, migrate
-from noggd.storage.wal import GROWN, grow, wal_path
+from noggd.storage.wal import GROWN, WRITE_BACK, grow, wal_path
 
 __all__ = ["Journal", "Loaded", "StoreBroken", "StoreTooNew"]
 
@@ -30,6 +30,7 @@ _SETTINGS: Final = (
     "PRAGMA synchronous = FULL",
     "PRAGMA fullfsync = ON",  # macOS: its plain fsync does not reach the disk
     "PRAGMA secure_delete = ON",
+    f"PRAGMA wal_autocheckpoint = {WRITE_BACK}",
     "PRAGMA temp_store = MEMORY",  # secrets must not land in temporary files
     "PRAGMA trusted_schema = OFF",
 )

@@ -13,8 +13,10 @@ from pathlib import Path
 from struct import Struct
 from typing import Final
 
-GROWN: Final = 6 * 1024 * 1024
-"""Bytes to which the log is grown: above the 1,000 pages at which SQLite writes them back."""
+WRITE_BACK: Final = 500
+"""Pages in the log at which SQLite writes them back. Half its default: a start after a crash checks each."""
+GROWN: Final = 4 * 1024 * 1024
+"""Bytes to which the log is grown: what those pages take, and as much again for large commits."""
 
 _HEADER: Final = Struct(">8I")
 _FRAME: Final = Struct(">6I")

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -177,7 +178,7 @@ class TestFiles:
         assert [file.name for file in path.parent.iterdir()] == ["journal.db"]
 
     def test_the_settings_that_durability_and_secrets_rest_on(self, journal: Journal) -> None:
-        def setting(name: str) -> object:
+        def setting(name: str) -> Any:
             return journal._connection.execute(f"PRAGMA {name}").fetchone()[0]
 
         assert setting("journal_mode") == "wal"
@@ -185,6 +186,7 @@ class TestFiles:
         assert setting("secure_delete") == 1
         assert setting("temp_store") == 2
         assert setting("auto_vacuum") == 2
+        assert setting("wal_autocheckpoint") * setting("page_size") < GROWN
 
 
 class TestBrokenStores:
