@@ -42,8 +42,8 @@ UpdateListener = Callable[[str, bytes, str], None]
 class Core:
     """The session of this device: reads from durable views, writes through one queue.
 
-    `now` gives Unix milliseconds, `loop` the turns (default: the running event loop). Every reply is called once, in
-    the loop's thread, with the result or with an error instance (of `NoggError`; for `merge` also Incomplete or
+    `now` gives Unix milliseconds, `loop` the turns (default: the running event loop). Every reply is called once,
+    in the loop's thread, with the result or with an error instance (of `NoggError`; for `merge` also Incomplete or
     ProtocolError), after the change is on disk.
     """
 
@@ -136,6 +136,11 @@ class Core:
             assert maps.document is not None
             states[name] = (maps.document.state_vector, maps.document.deletions())
         return states
+
+    def vector(self, document: str) -> bytes:
+        """Return the state vector of a document. Inside a reply or a listener it is that of the disk."""
+        maps = self._replicas.maps(document)
+        return maps.document.state_vector if maps is not None and maps.document is not None else b"\x00"
 
     def missing(self, document: str, state_vector: bytes, reply: Reply) -> None:
         """Reply with the update that a replica of this state vector lacks; ProtocolError for a bad vector."""
@@ -310,6 +315,15 @@ class Core:
         if names != self.device_names:
             self.device_names = names
             self._tell(DevicesChange())
+
+    def everywhere(self, session: str) -> dict[str, str | None]:
+        """Return what is active on each device. Inside a reply or a listener it is what the disk holds."""
+        known = self._replicas.sessions.get(session)
+        return {device: active for device, active, _ in known.everywhere()} if known is not None else {}
+
+    def announce_devices(self) -> None:
+        """Tell listeners that something about the devices changed."""
+        self._tell(DevicesChange())
 
     def announce_identity(self) -> None:
         """Tell listeners who the person is now."""
