@@ -193,7 +193,8 @@ while True:
     stored = Event()
     writer.submit(b"%d " % number * (number % 97), lambda error: error or stored.set())
     if number % 60 == 0:
-        writer.run(lambda number=number: journal.compact({"upto": b"%d" % number}, number), lambda result, error: None)
+        work = lambda upto=number: journal.compact({"upto": b"%d" % upto}, upto)
+        writer.run(work, lambda result, error: None)
     if not stored.wait(10):
         sys.exit("not stored")
     print(number, flush=True)
