@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noggd.domain.frames import read_frame, write_frame
-from noggd.domain.replica import Action, Answer, Ask, Merge, Replica, Rescue, Send, Why
+from noggd.domain.replica import Action, Answer, Ask, Merge, Replica, Send
 from noggd.domain.update import decode_state_vector, encode_state_vector
 
 DOCUMENTS = ["person", "session/a"]
@@ -98,14 +98,12 @@ class Link:
         match action:
             case Send(frame):
                 self.other.inbox.append(write_frame(frame))
-            case Ask(document, _):
+            case Ask(document):
                 node.work.append(lambda: self.ask(document))
             case Answer(document, vector, _):
                 node.work.append(lambda: self.answer(action, document, vector))
             case Merge(document, update, _):
                 node.work.append(lambda: self.merge(action, document, update))
-            case Rescue():
-                raise AssertionError("nobody forgets here")
 
     def up(self) -> bool:
         return self in self.node.links.values()
@@ -131,9 +129,9 @@ class Link:
         if not self.node.store(document, update, self):
             self.node.gaps += 1
             if self.up():
-                self.carry_out(self.replica.refused(action, Why.GAP))
+                self.carry_out(self.replica.refused(action))
         elif self.up():
-            self.carry_out(self.replica.stored(action, self.node.logs[document].state()[0]))
+            self.carry_out(self.replica.stored(document, self.node.logs[document].state()[0]))
 
     def receive(self) -> None:
         self.carry_out(self.replica.receive(read_frame(self.inbox.popleft())))

@@ -38,7 +38,8 @@ class Member:
 class Group:
     """What the statements say: who belongs, who was removed, and whose group it is.
 
-    `evicted` holds the devices that once were members and were removed; those that left are in neither.
+    `evicted` holds the devices that once were members and were removed, `former` the ids of all that once were and
+    are not any more, those that left included.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Group:
     aliases: tuple[str, ...]
     members: Mapping[str, Member]
     evicted: Mapping[str, Member]
+    former: frozenset[str]
 
 
 def evaluate(genesis: Genesis, statements: Iterable[Statement]) -> Group:
@@ -74,12 +76,15 @@ def evaluate(genesis: Genesis, statements: Iterable[Statement]) -> Group:
     present = _by_device(member for via, member in accepted.items() if via not in left)
     aliases = set(genesis.aliases)
     aliases.update(*(a.aliases for a in ours if isinstance(a, Add) and a.id in accepted))
+    ever = _by_device(known.values())
+    members = {device: member for device, member in present.items() if device not in removed}
     return Group(
-        genesis.id,
-        genesis.identity,
-        tuple(sorted(aliases - {genesis.identity})),
-        {device: member for device, member in present.items() if device not in removed},
-        {device: member for device, member in _by_device(known.values()).items() if device in removed},
+        id=genesis.id,
+        identity=genesis.identity,
+        aliases=tuple(sorted(aliases - {genesis.identity})),
+        members=members,
+        evicted={device: member for device, member in ever.items() if device in removed},
+        former=frozenset(ever.keys() - members.keys()),
     )
 
 

@@ -18,7 +18,6 @@ Nothing here reads a document, a clock or a socket.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from nogg.errors import ProtocolError
@@ -38,10 +37,9 @@ class Send(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """Send sync step 1 with the state vector that is on disk (an empty one where `whole`)."""
+    """Send sync step 1 with the state vector that is on disk."""
 
     document: str
-    whole: bool = False
 
 
 class Answer(NamedTuple):
@@ -53,44 +51,23 @@ class Answer(NamedTuple):
 
 
 class Merge(NamedTuple):
-    """Merge an update, and report to `stored` or `refused`. `asked`: it is the answer to our sync step 1."""
+    """Merge an update; report to `stored`, or to `refused` if it runs ahead of what is here.
+
+    `asked`: it is the answer to our sync step 1.
+    """
 
     document: str
     update: bytes
     asked: bool
 
 
-class Rescue(NamedTuple):
-    """Start over from this whole document, because we forgot what we wrote; then report as for Merge."""
-
-    document: str
-    state: bytes
-
-
-Action = Send | Ask | Answer | Merge | Rescue
-
-
-class _Rescue(Enum):
-    """How far a document is in being started over."""
-
-    NONE = auto()
-    WANTED = auto()
-    ASKED = auto()
-
-
-class Why(Enum):
-    """Why an update was not merged."""
-
-    GAP = auto()
-    """It does not follow on what is here."""
-    FORGOTTEN = auto()
-    """It holds what we wrote and do not know of: we were restored from a backup, or cloned."""
+Action = Send | Ask | Answer | Merge
 
 
 class _Shared:
     """What is known about one document on this link."""
 
-    __slots__ = ("answering", "asked", "begun", "has", "live", "owed", "quiet", "rescue", "turn", "waiting")
+    __slots__ = ("answering", "asked", "begun", "has", "live", "owed", "quiet", "turn", "waiting")
 
     def __init__(self) -> None:
         self.begun = False
@@ -110,7 +87,6 @@ class _Shared:
         """What the peer is known to have on its disk; None while it has not said."""
         self.quiet: Summary | None = None
         """The peer's last summary, while nothing was sent or merged since."""
-        self.rescue = _Rescue.NONE
 
     def stop(self) -> None:
         """Send nothing more until the next answer; what is being looked up is not wanted any more."""
@@ -229,7 +205,7 @@ class Replica:
             case Update(document, update):
                 shared = self._shared(document)
                 shared.quiet = None
-                return [] if shared.rescue is not _Rescue.NONE else [Merge(document, update, False)]
+                return [Merge(document, update, False)]
             case Step2(document, update):
                 return self._answered_by_peer(document, update)
             case Step1(document, vector):
@@ -249,17 +225,7 @@ class Replica:
             raise ProtocolError("an answer came that was not asked for")
         shared.asked = False
         shared.quiet = None
-        if shared.rescue is _Rescue.NONE:
-            return [Merge(document, update, True)]
-        if shared.rescue is _Rescue.ASKED:
-            return [Rescue(document, update)]
-        return self._ask_for_all(document, shared)
-
-    @staticmethod
-    def _ask_for_all(document: str, shared: _Shared) -> list[Action]:
-        shared.begun = shared.asked = True
-        shared.rescue = _Rescue.ASKED
-        return [Ask(document, whole=True)]
+        return [Merge(document, update, True)]
 
     def _asked_by_peer(self, document: str, vector: bytes) -> list[Action]:
         shared = self._shared(document)
@@ -294,25 +260,14 @@ class Replica:
         shared.live = True
         return [Send(frame), *changes]
 
-    def stored(self, action: Merge | Rescue, vector: bytes) -> list[Action]:
-        """Note that an update is on disk, which now has this state vector."""
-        if isinstance(action, Rescue):
-            self._shared(action.document).rescue = _Rescue.NONE
-        return [Send(Stored(action.document, vector))]
+    @staticmethod
+    def stored(document: str, vector: bytes) -> list[Action]:
+        """Note that merged updates are on disk, which now has this state vector."""
+        return [Send(Stored(document, vector))]
 
-    def refused(self, action: Merge | Rescue, why: Why) -> list[Action]:
-        """Note that an update was not merged. An answer that does not fit is not asked for again at once."""
-        document = action.document
-        shared = self._shared(document)
-        if isinstance(action, Rescue):
-            shared.rescue = _Rescue.NONE
-            return []
-        if why is Why.FORGOTTEN:
-            if shared.rescue is not _Rescue.NONE:
-                return []
-            shared.rescue = _Rescue.WANTED
-            return [] if shared.asked else self._ask_for_all(document, shared)
-        return [] if action.asked else self._ask(document, shared)
+    def refused(self, action: Merge) -> list[Action]:
+        """Note that an update runs ahead of what is here; an answer that does so is not asked for again at once."""
+        return [] if action.asked else self._ask(action.document, self._shared(action.document))
 
 
 def _suffices(summary: Summary, vector: bytes, digest: bytes) -> bool:

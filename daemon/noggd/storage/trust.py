@@ -20,7 +20,7 @@ from nogg.errors import LimitExceeded, NotPaired, StorageFailed
 from nogg.ids import IDENTITY_BYTES, identity_id
 from noggd.domain import membership
 from noggd.domain.addresses import merge_addresses
-from noggd.domain.devices import Certificate
+from noggd.domain.devices import Certificate, device_name
 from noggd.domain.membership import Group
 from noggd.domain.statements import (
     NONCE_BYTES,
@@ -49,13 +49,14 @@ MAX_PEERS = 512
 def open_trust(directory: Path, name: str) -> Trust:
     """Read who is trusted; on a first start make the key and found a group of one for a new person.
 
-    `name` is what this device is then called. Raises StoreBroken if there is something that cannot be read.
+    `name` is what this device is then called, made into a valid name if it is none. Raises StoreBroken if
+    there is something that cannot be read.
     """
     found = trust_file.load(directory)
     if found is None:
         key = make_key(directory / NEXT_KEY_FILE)
         identity = identity_id(secrets.token_bytes(IDENTITY_BYTES))
-        genesis = make_genesis(key, name, identity, secrets.token_bytes(NONCE_BYTES))
+        genesis = make_genesis(key, device_name(name), identity, secrets.token_bytes(NONCE_BYTES))
         trust_file.save(directory, key.device, State(genesis), {})
         found = trust_file.load(directory)
         assert found is not None
@@ -176,7 +177,7 @@ class Trust:
             if new_key:
                 key = await self._write(make_key, self._directory / NEXT_KEY_FILE)
             nonce = secrets.token_bytes(NONCE_BYTES)
-            genesis = make_genesis(key, name, self.group.identity, nonce, self.group.aliases)
+            genesis = make_genesis(key, device_name(name), self.group.identity, nonce, self.group.aliases)
             await self._store(State(genesis, port=self.state.port), key, {})
 
         await self._alone(change())
@@ -204,6 +205,10 @@ class Trust:
     async def note_refused(self, refused: bool) -> None:
         """Remember whether a member's device refused us."""
         await self._alone(self._update(refused=refused))
+
+    async def note_excluded(self, excluded: frozenset[str]) -> None:
+        """Remember which former members' writings were taken over."""
+        await self._alone(self._update(excluded=excluded))
 
     async def _update(self, **fields: Any) -> None:
         changed = replace(self.state, **fields)

@@ -38,7 +38,8 @@ class State:
 
     `port` is the one that was taken when any free one was asked for. `joining` is set from the moment a group was
     joined until the documents are ready for it, and says whether that group has a username. `refused`: a member's
-    device has refused us, which is how a removed device that was away finds out.
+    device has refused us, which is how a removed device that was away finds out. `excluded`: former members whose
+    writings were taken over into our own documents.
     """
 
     genesis: Genesis
@@ -46,6 +47,7 @@ class State:
     port: int | None = None
     joining: bool | None = None
     refused: bool = False
+    excluded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ def save(directory: Path, device: str, state: State, peers: Mapping[str, Peer]) 
         "port": state.port,
         "joining": state.joining,
         "refused": state.refused,
+        "excluded": sorted(state.excluded),
         "peers": {
             peer: {"name": known.name, "addresses": known.addresses, "last_seen": known.last_seen}
             for peer, known in peers.items()
@@ -124,14 +127,16 @@ def _state(content: Mapping[str, Any]) -> State:
     genesis = read_statement(content["genesis"].encode())
     statements = [read_statement(text.encode()) for text in content["statements"]]
     port, joining, refused = content["port"], content["joining"], content["refused"]
+    excluded = frozenset(content["excluded"])
     if (
         not isinstance(genesis, Genesis)
         or not (port is None or (isinstance(port, int) and 0 < port < 65536))
         or not (joining is None or isinstance(joining, bool))
         or not isinstance(refused, bool)
+        or not all(isinstance(device, str) for device in excluded)
     ):
         raise ProtocolError("a field has the wrong kind of value")
-    return State(genesis, {statement.id: statement for statement in statements}, port, joining, refused)
+    return State(genesis, {s.id: s for s in statements}, port, joining, refused, excluded)
 
 
 def _peer(known: Mapping[str, Any]) -> Peer:

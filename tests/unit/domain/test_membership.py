@@ -49,6 +49,7 @@ def test_a_removal_that_keeps_its_adds_takes_that_device_only(world: World) -> N
     world.remove(A, B, adds_by(world.said, B.id))
     assert world.members() == ids(A, C)
     assert set(world.group().evicted) == {B.id}
+    assert world.group().former == {B.id}
 
 
 def test_the_founder_can_be_removed_and_nobody_is_orphaned(world: World) -> None:
@@ -101,6 +102,7 @@ def test_who_left_is_neither_member_nor_evicted_and_what_it_added_stays(world: W
     world.leave(B, keep=set(adds_by(world.said, B.id)))
     assert world.members() == ids(A, C)
     assert world.group().evicted == {}
+    assert world.group().former == {B.id}
 
 
 def test_who_left_can_be_added_again_with_the_same_key_and_add_others(world: World) -> None:
@@ -108,6 +110,7 @@ def test_who_left_can_be_added_again_with_the_same_key_and_add_others(world: Wor
     world.add(C, B)
     world.add(B, D)
     assert world.members() == ids(A, B, C, D)
+    assert world.group().former == set()
 
 
 def test_who_left_adds_nobody_until_it_is_added_again(world: World) -> None:

@@ -3,7 +3,7 @@ import pytest
 from nogg.errors import ProtocolError
 from noggd.domain import replica
 from noggd.domain.frames import Hello, Step1, Step2, Stored, Summary, Update
-from noggd.domain.replica import Action, Answer, Ask, Merge, Replica, Rescue, Send, Why
+from noggd.domain.replica import Action, Answer, Ask, Merge, Replica, Send
 from noggd.domain.update import encode_state_vector
 
 EMPTY = encode_state_vector({})
@@ -68,7 +68,7 @@ def test_updates_are_merged_and_what_is_stored_is_acknowledged() -> None:
     (action,) = one.receive(Update("person", b"u"))
     assert isinstance(action, Merge)
     assert action[:2] == ("person", b"u")
-    assert one.stored(action, TWO) == [Send(Stored("person", TWO))]
+    assert one.stored("person", TWO) == [Send(Stored("person", TWO))]
 
 
 def test_what_the_peer_has_on_disk_is_known_and_only_grows() -> None:
@@ -87,14 +87,14 @@ def test_a_gap_is_asked_about_once() -> None:
     (second,) = one.receive(Update("person", b"4"))
     assert isinstance(first, Merge)
     assert isinstance(second, Merge)
-    assert one.refused(first, Why.GAP) == [Ask("person")]
-    assert one.refused(second, Why.GAP) == []
+    assert one.refused(first) == [Ask("person")]
+    assert one.refused(second) == []
     (answer,) = one.receive(Step2("person", b"2-4"))
     assert isinstance(answer, Merge)
-    assert one.refused(answer, Why.GAP) == []  # no endless exchange with a peer that answers nonsense
+    assert one.refused(answer) == []  # no endless exchange with a peer that answers nonsense
     (later,) = one.receive(Update("person", b"9"))
     assert isinstance(later, Merge)
-    assert one.refused(later, Why.GAP) == [Ask("person")]
+    assert one.refused(later) == [Ask("person")]
 
 
 def test_answers_that_nobody_asked_for_and_double_questions_are_faults() -> None:
@@ -212,7 +212,7 @@ def test_content_is_held_back_and_then_made_up_for() -> None:
     assert one.summarise({"person": (TWO, D)}) == [Send(Summary("person", TWO, D))]
     (action,) = one.receive(Step2("person", b"theirs"))
     assert isinstance(action, Merge)
-    assert one.stored(action, TWO) == [Send(Stored("person", TWO))]
+    assert one.stored("person", TWO) == [Send(Stored("person", TWO))]
     answer = answering(one.hold_back(False))
     assert one.answered(answer, b"mine") == [Send(Step2("person", b"mine"))]
     assert one.changed("person", b"v") == [Send(Update("person", b"v"))]
@@ -229,40 +229,3 @@ def test_a_clock_that_runs_ahead_later_stops_what_is_on_its_way() -> None:
     assert one.changed("person", b"u") == []
     answer = answering(one.hold_back(False))
     assert one.answered(answer, b"rest") == [Send(Update("person", b"rest"))]
-
-
-# Restored from a backup
-
-
-def forgotten(one: Replica) -> Merge:
-    (action,) = one.receive(Update("person", b"what we wrote"))
-    assert isinstance(action, Merge)
-    return action
-
-
-def test_who_forgot_what_it_wrote_starts_over_from_the_peers_document() -> None:
-    one = live()
-    assert one.refused(forgotten(one), Why.FORGOTTEN) == [Ask("person", whole=True)]
-    assert one.receive(Update("person", b"more")) == []
-    (action,) = one.receive(Step2("person", b"all"))
-    assert action == Rescue("person", b"all")
-    assert one.stored(action, TWO) == [Send(Stored("person", TWO))]
-    assert isinstance(forgotten(one), Merge)
-
-
-def test_an_answer_that_was_on_its_way_is_not_taken_for_the_whole_document() -> None:
-    one = live()
-    first, second = forgotten(one), forgotten(one)
-    assert one.refused(first, Why.GAP) == [Ask("person")]
-    assert one.refused(second, Why.FORGOTTEN) == []
-    assert one.receive(Step2("person", b"part")) == [Ask("person", whole=True)]
-    assert one.receive(Step2("person", b"all")) == [Rescue("person", b"all")]
-
-
-def test_a_rescue_that_fails_is_tried_again_when_there_is_reason() -> None:
-    one = live()
-    one.refused(forgotten(one), Why.FORGOTTEN)
-    (action,) = one.receive(Step2("person", b"part"))
-    assert isinstance(action, Rescue)
-    assert one.refused(action, Why.GAP) == []
-    assert one.refused(forgotten(one), Why.FORGOTTEN) == [Ask("person", whole=True)]

@@ -150,11 +150,13 @@ async def test_notes_about_peers_are_kept(state: Path) -> None:
         trust.note(B.id, name="phone", addresses=["a:1", "b:1"], last_seen=5)
         trust.note(B.id, addresses=["b:1", "c:1"], last_seen=3)
         await trust.note_refused(True)
+        await trust.note_excluded(frozenset({C.id}))
     async with opened(state) as again:
         assert again.peers == {B.id: Peer("phone", ("b:1", "c:1", "a:1"), 5)}
         assert again.name_of(B.id) == "phone"
         assert again.name_of(C.id) == ""
         assert again.state.refused
+        assert again.state.excluded == {C.id}
 
 
 async def test_a_full_disk_changes_nothing_and_passes(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,6 +284,12 @@ async def test_a_crash_while_the_key_is_replaced_leaves_one_that_fits(
         assert (again.device == old) is (crash == "after the key")
         assert set(again.group.members) == {again.device}
     assert not (state / "device-new.pem").exists()
+
+
+async def test_any_host_name_can_name_the_device(state: Path) -> None:
+    trust = open_trust(state, "\u202e\n")
+    assert trust.name_of(trust.device) == "device"
+    await trust.close()
 
 
 async def test_a_crash_in_the_first_start_starts_again(state: Path) -> None:
