@@ -23,6 +23,7 @@ from nogg.errors import ConnectionLost, Forbidden, NoggError, NotRunning, Protoc
 #: seconds that a call may take when nothing else is said
 TIMEOUT = 10.0
 _CHUNK = 1 << 16
+_BUSY = 0.01  # seconds between attempts to reach a daemon that is busy
 _NO_LIMIT = 1 << 40  # replies have none
 
 
@@ -141,8 +142,8 @@ def connect(path: paths.PathLike | None, timeout: float) -> tuple[socket.socket,
         try:
             return _open(name, timeout), name
         except NoggError as error:
-            fault = fault if isinstance(fault, Forbidden) else error
-    if isinstance(fault, Forbidden) or len(candidates) == 1:
+            fault = fault if isinstance(fault, Forbidden | Timeout) else error
+    if isinstance(fault, Forbidden | Timeout) or len(candidates) == 1:
         raise fault or NotRunning()
     raise NotRunning(f"the daemon is not running: nobody listens at {candidates[0]}") from fault
 
@@ -151,17 +152,24 @@ def _open(path: str, timeout: float) -> socket.socket:
     fault = paths.socket_path_fault(path)
     if fault:
         raise NotRunning(fault, hint="choose a shorter path with --socket or $NOGG_SOCKET")
-    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        opened.settimeout(timeout)
-        opened.connect(path)
-    except PermissionError as error:
-        opened.close()
-        raise Forbidden(f"not allowed to open {path}", hint="the daemon serves only its own user") from error
-    except TimeoutError:
-        opened.close()
-        raise Timeout(f"the daemon at {path} does not accept connections") from None
-    except OSError as error:
-        opened.close()
-        raise NotRunning(f"the daemon is not running: {path}: {error.strerror}") from error
-    return opened
+    deadline = time.monotonic() + timeout
+    while True:
+        opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            opened.settimeout(timeout)
+            opened.connect(path)
+        except BlockingIOError:  # its queue of connections is full: it lives, and is busy
+            opened.close()
+            if time.monotonic() >= deadline:
+                raise Timeout(f"the daemon at {path} does not accept connections") from None
+            time.sleep(_BUSY)
+        except PermissionError as error:
+            opened.close()
+            raise Forbidden(
+                f"not allowed to open {path}", hint="the daemon serves only its own user"
+            ) from error
+        except OSError as error:
+            opened.close()
+            raise NotRunning(f"the daemon is not running: {path}: {error.strerror}") from error
+        else:
+            return opened

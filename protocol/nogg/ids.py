@@ -50,16 +50,20 @@ def identity_id(random: bytes) -> str:
     return "identity_" + base64.urlsafe_b64encode(random).decode("ascii")
 
 
-_PLACE = {character: place for place, character in enumerate("_-.0123456789abcdefghijklmnopqrstuvwxyz")}
+_ALPHABETICAL = b"_-.0123456789abcdefghijklmnopqrstuvwxyz"
+_PLACE = bytes.maketrans(_ALPHABETICAL, bytes(range(1, len(_ALPHABETICAL) + 1)))
+_IS_CAPITAL = bytes(65 <= code <= 90 for code in range(256))
 
 
-def seed_order(microcosm_id: str) -> tuple[list[int], list[bool]]:
-    """Return the sort key that gives lists the seed's order.
+def seed_order(microcosm_id: str) -> bytes:
+    """Return the sort key that gives lists the seed's order; needs a valid id.
 
-    The seed sorts by `localeCompare`; this is its en-US order for valid ids, where capitals only break ties.
-    Needs a valid id, else `KeyError`.
+    The seed sorts by `localeCompare`. Its en-US order for valid ids is: by the places of the small letters in
+    `_-.0…9a…z`, then capitals last. As bytes the key is compared at once, a shorter text before a longer one that
+    begins with it.
     """
-    return [_PLACE[character] for character in microcosm_id.lower()], [c.isupper() for c in microcosm_id]
+    text = microcosm_id.encode("ascii")
+    return text.lower().translate(_PLACE) + b"\0" + text.translate(_IS_CAPITAL)
 
 
 # Device ids: 52 letters of base32 (RFC 4648, no padding) are the SHA-256 of the device's public key; 4 check

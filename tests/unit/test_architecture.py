@@ -33,7 +33,13 @@ def test_imports_go_only_downwards() -> None:
 
 
 @pytest.mark.parametrize(
-    "imports", ["import nogg", "import nogg.blocking", "import nogg.errors, nogg.ids, nogg.paths, nogg.wire"]
+    "imports",
+    [
+        "import nogg",
+        "import nogg; nogg.Session, nogg.Connection",
+        "import nogg.blocking",
+        "import nogg.errors, nogg.ids, nogg.paths, nogg.wire",
+    ],
 )
 def test_what_apps_import_first_is_light(imports: str) -> None:
     code = f"import sys; {imports}; print(*sorted(set(sys.modules) & {set(REASONS)}))"

@@ -16,6 +16,8 @@ from nogg.client.core import Core, Phase
 from nogg.errors import ConnectionLost, Disposed, NoggError, NotRunning, ProtocolError, Timeout
 from nogg.paths import PathLike
 
+_BUSY = 0.01  # seconds between attempts to reach a daemon that is busy
+
 
 class AsyncLink(asyncio.Protocol):
     """Keeps `core` connected once it was opened; `deliver` returns what is to be called when the core changed."""
@@ -47,7 +49,7 @@ class AsyncLink(asyncio.Protocol):
         """Connect, and wait until the mirror is there. Raises `NotRunning` if nobody listens."""
         self.core.subscribe()
         if self._transport is None:
-            await self._connect()
+            await self._connect_first(asyncio.get_running_loop().time() + seconds)
         if not await self.until(lambda: self.core.mirrored or self._cannot, seconds):
             raise self._late(f"the session was not told within {seconds:g} s")
         fault = self.core.fatal or self.core.trouble
@@ -153,6 +155,17 @@ class AsyncLink(asyncio.Protocol):
     @property
     def _cannot(self) -> bool:
         return self.core.fatal is not None or self.core.trouble is not None
+
+    async def _connect_first(self, deadline: float) -> None:
+        while True:
+            try:
+                await self._connect()
+            except Timeout:  # it lives, and is busy
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+                await asyncio.sleep(_BUSY)
+            else:
+                return
 
     async def _connect(self) -> None:
         opened = connect(self._path, 0)[0]  # a local socket answers at once or not at all

@@ -31,7 +31,8 @@ class Mirror:
         self._written: dict[str, Reference] = {}
         self._removed: dict[str, int] = {}  # ids that we removed, and the revision of what was there
         self._order: list[str] = []
-        self._keys: dict[str, tuple[list[int], list[bool]]] = {}
+        self._reordered = False  # ids came or went since
+        self._keys: dict[str, bytes] = {}
         self._state: SessionState | None = SessionState()
 
     @property
@@ -48,6 +49,7 @@ class Mirror:
         revision = _revision(answer, "revision")
         if fresh:
             self._told, self._written, self._removed, self._active = {}, {}, {}, None
+            self._reordered = True
         self.epoch, self.revision = answer["epoch"], revision
         self._apply(answer, given, removed)
         if "identity" in answer:
@@ -67,7 +69,8 @@ class Mirror:
 
     def wrote(self, reference: Reference) -> None:
         """Note what a call of ours made of a reference."""
-        self._removed.pop(reference.microcosm_id, None)
+        self._reordered |= self._removed.pop(reference.microcosm_id, None) is not None
+        self._reordered |= reference.microcosm_id not in self._told
         self._written[reference.microcosm_id] = reference
         self._settle(reference.microcosm_id)
         self._state = None
@@ -78,7 +81,7 @@ class Mirror:
         if there is not None:
             self._written.pop(microcosm_id, None)
             self._removed[microcosm_id] = there.revision
-            self._state = None
+            self._reordered, self._state = True, None
 
     def state(self) -> SessionState:
         """Return the state as of now; the same object until something changes."""
@@ -87,6 +90,7 @@ class Mirror:
         return self._state
 
     def _apply(self, message: Mapping[str, Any], given: dict[str, Reference], removed: list[str]) -> None:
+        self._reordered |= bool(removed or self._removed) or not self._told.keys() >= given.keys()
         self._told.update(given)
         for microcosm_id in removed:
             self._told.pop(microcosm_id, None)
@@ -121,9 +125,13 @@ class Mirror:
         merged = {**self._told, **self._written}
         for microcosm_id in self._removed:
             merged.pop(microcosm_id, None)
-        if merged.keys() != set(self._order):
+        if self._reordered:
+            self._reordered = False
             self._keys = {each: self._keys.get(each) or seed_order(each) for each in merged}
-            self._order = sorted(merged, key=self._keys.__getitem__)
+            known = [
+                each for each in self._order if each in merged
+            ]  # still sorted, which sorting makes use of
+            self._order = sorted({**dict.fromkeys(known), **merged}, key=self._keys.__getitem__)
         return {microcosm_id: merged[microcosm_id] for microcosm_id in self._order}
 
 

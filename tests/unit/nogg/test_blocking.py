@@ -192,3 +192,21 @@ def test_of_several_places_the_first_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("nogg.paths.client_sockets", lambda flag=None: [tmp_path / "one", tmp_path / "two"])
     with pytest.raises(errors.NotRunning, match="one"):
         Connection()
+
+
+def test_a_busy_daemon_is_waited_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "d.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(0)
+        with Connection(path):
+            with pytest.raises(errors.Timeout):
+                Connection(path, timeout=0.05)
+
+            def accept() -> None:
+                listener.accept()[0].close()
+
+            accepting = threading.Timer(0.05, accept)
+            accepting.start()
+            Connection(path).close()
+            accepting.join()

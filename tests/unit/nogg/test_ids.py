@@ -84,6 +84,16 @@ def test_seed_order_is_the_recorded_one() -> None:
     assert sorted(plain_order, key=ids.seed_order) == recorded
 
 
+@given(st.lists(st.from_regex(ids.MICROCOSM_ID, fullmatch=True), max_size=8))
+def test_seed_order_is_the_contract_s_formula(some: list[str]) -> None:
+    place = {letter: index for index, letter in enumerate("_-.0123456789abcdefghijklmnopqrstuvwxyz")}
+
+    def formula(text: str) -> tuple[list[int], list[bool]]:
+        return [place[letter] for letter in text.lower()], [letter.isupper() for letter in text]
+
+    assert sorted(some, key=ids.seed_order) == sorted(some, key=formula)
+
+
 def test_identity_ids_are_made_from_27_bytes() -> None:
     made = ids.identity_id(bytes(range(200, 227)))
     assert ids.is_identity_id(made)
