@@ -14,7 +14,9 @@ from noggd.core.records import Record
 from noggd.core.replicas import Replicas, document_of, session_of
 from noggd.domain.changes import Change, Origin
 from noggd.domain.document import Broken, Incomplete
+from noggd.domain.entries import reference_of
 from noggd.domain.person import PERSON, Person
+from noggd.domain.restamping import newest_past, own_future, restamp
 from noggd.domain.revisions import as_record
 from noggd.domain.session import Session
 
@@ -231,3 +233,22 @@ class Batch:
                 self.touched.add(document_of(name))
                 self._take(document_of(name), session.maps.flush())
                 self._take(document_of(name), session.compact(now, stored_by_all=stored_by_all))
+
+    def mend_clock(self, now: int) -> int:
+        """Stamp anew what was written while the clock ran far ahead; return how many acts that were."""
+        named = {PERSON: self.replicas.person.maps}
+        named |= {document_of(name): session.maps for name, session in self.replicas.sessions.items()}
+        future = sorted({stamp for maps in named.values() for stamp in own_future(maps, now)})
+        if not future:
+            return 0
+        self.replicas.clock.last = max(newest_past(maps, now) for maps in named.values())
+        new = {stamp: self.replicas.clock.tick(now) for stamp in future}
+        here = Origin(self.replicas.device)
+        for document, maps in named.items():
+            keys = restamp(maps, new)
+            if keys:
+                self.touched.add(document)
+            session = self.replicas.sessions.get(session_of(document) or "")
+            if session is not None and keys:
+                self._note(session.refresh(here, {name for key in keys if (name := reference_of(key))}))
+        return len(future)

@@ -181,6 +181,13 @@ class Core:
         notes = {"clients": clients, "epoch": secrets.token_hex(8)}
         self._submit(Item(lambda batch: batch.rescue(states, client, notes), reply))
 
+    def mend_clock(self, reply: Reply) -> None:
+        """Stamp anew what was written while our clock ran far ahead; replies how many acts that were.
+
+        For when the peers agree with our clock, and before anything that was held back goes out.
+        """
+        self._submit(Item(lambda batch: batch.mend_clock(self.now()), reply))
+
     def compact_maps(self, reply: Reply) -> None:
         """Rewrite the own map of every document with what still counts."""
         self._submit(Item(lambda batch: batch.compact(self.now(), self.stored_by_all), reply))

@@ -304,3 +304,38 @@ async def test_a_device_that_was_rolled_back_starts_a_new_life(tmp_path: Path) -
     async with seat_in(tmp_path, "dA") as a:
         assert a.core.view("default").references["m.2"].password == "told to the other"
         assert len(a.core.clients) == 2
+
+
+async def test_what_a_fast_clock_stamped_is_stamped_anew(tmp_path: Path) -> None:
+    time = [NOW + 365 * 24 * 3600 * 1000]
+    async with seat_in(tmp_path, "dA", lambda: time[0]) as a, seat_in(tmp_path, "dB") as b:
+        await a.register("m.1", password="one")
+        await a.register("m.2", password="two")
+        await a.start(lambda session: session.remove(time[0], "m.2"))
+        await a.register("m.2", view="second life")
+        await a.start(lambda session: session.remove(time[0], "m.1"))
+        time[0] = NOW
+        assert await a.call(a.core.mend_clock) == 5
+        assert await a.call(a.core.mend_clock) == 0
+        reference = a.core.view("default").references["m.2"]
+        assert (reference.view, reference.password) == ("second life", None), "the order of acts stays"
+        assert reference.last_accessed <= NOW + 1
+        assert a.core.clock >> 10 <= NOW + 1
+        restored = await a.start(lambda session: session.restore(NOW, "m.1"))
+        assert restored.password == "one"
+        for document in a.core.documents():
+            update = await a.call(partial(a.core.missing, document, b"\x00"))
+            assert await b.call(partial(b.core.merge, document, update, "dA")) is None
+        time[0] = NOW + 5
+        later = await b.start(lambda session: session.update(NOW + 5, "m.2", {"view": "later"}))
+        assert later.view == "later", "an act of another device wins again"
+        assert b.core.clock >> 10 <= NOW + 5
+
+
+async def test_stamps_that_others_led_ahead_stay(tmp_path: Path) -> None:
+    async with seat_in(tmp_path, "dA", lambda: NOW + 3600_000) as a, seat_in(tmp_path, "dB") as b:
+        await a.register("m.1")
+        for document, update, _ in a.updates:
+            await b.call(partial(b.core.merge, document, update, "dA"))
+        await b.register("m.1", view="after it")
+        assert await b.call(b.core.mend_clock) == 0
