@@ -120,7 +120,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        parser.exit(message=f"noggd {version('noggd')}\n")
+        sys.stdout.write(f"noggd {version('noggd')}\n")
+        parser.exit()
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ async def run(settings: Settings, paths: Paths, reload: Callable[[], Settings]) 
             open_core(journal, trust.device, frozenset(trust.group.members), now_ms) as core,
             alone(core, settings) as peers,
         ):
-            introduce(core, trust, name)
+            await introduce(core, trust, name)
             spare_the_collector()
             face.core = core
             health = Health(facts(core, journal, paths, door, peers, api, stop.set))
@@ -200,12 +200,15 @@ def spare_the_collector() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-def introduce(core: Core, trust: Trust, name: str) -> None:
+async def introduce(core: Core, trust: Trust, name: str) -> None:
     """Tell the core who the person is, and name this device if it has no name yet."""
     core.identity_id, core.aliases = trust.group.identity, trust.group.aliases
     if core.device not in core.device_names:
-        origin = Origin(core.device)
-        core.change_person(lambda person: person.rename_device(core.now(), name), lambda _: None, origin)
+        named = asyncio.get_running_loop().create_future()
+        core.change_person(
+            lambda person: person.rename_device(core.now(), name), named.set_result, Origin(core.device)
+        )
+        await named  # whether it could be stored or not: a device without a name works too
 
 
 def facts(

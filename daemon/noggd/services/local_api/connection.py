@@ -66,6 +66,11 @@ class Connection(asyncio.Protocol):
         """Whether everything that was accepted is answered."""
         return not self._lines and self.pipeline.idle
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether waiting for it to be idle makes no sense: it is, or it does not read and nothing is under way."""
+        return self.idle or (self._slow and not self.pipeline.busy)
+
     # From the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -99,6 +99,11 @@ class Pipeline:
         return not (self._replies or self._waiting or self._begun)
 
     @property
+    def busy(self) -> bool:
+        """Whether something is under way."""
+        return bool(self._begun)
+
+    @property
     def outstanding(self) -> int:
         """How many requests are unfinished or unanswered."""
         return max(len(self._replies), len(self._begun) + len(self._waiting))

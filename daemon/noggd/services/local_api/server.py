@@ -79,7 +79,7 @@ class Server:
             self._refuse_new()
             for connection in self.connections:
                 connection.pipeline.stop_waiting()
-            await self._until(lambda: all(connection.idle for connection in self.connections), DRAIN)
+            await self._until(lambda: all(connection.at_rest for connection in self.connections), DRAIN)
             for end in unlisten:
                 end()
 
