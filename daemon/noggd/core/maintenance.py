@@ -70,9 +70,10 @@ class Maintenance:
     def touch(self, session: str, microcosm_id: str, now: int, origin: Origin) -> None:
         """Note an access: only the latest of a reference is written."""
         self._touches[session, microcosm_id] = (now, origin)
-        self._after("touches", TOUCH_DELAY, self._write_touches)
+        self._after("touches", TOUCH_DELAY, self.write_touches)
 
-    def _write_touches(self) -> None:
+    def write_touches(self) -> None:
+        """Put the accesses that were noted into the journal."""
         touches, self._touches = self._touches, {}
         if touches:
             self._core.submit(lambda batch: _run_touches(batch, touches), lambda result: None)
@@ -117,7 +118,7 @@ class Maintenance:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        self._write_touches()
+        self.write_touches()
         for timer in self._timers.values():
             timer.cancel()
 

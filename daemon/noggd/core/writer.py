@@ -152,6 +152,11 @@ class Core:
             return b"\x00\x00"
         return maps.document.missing(state_vector)
 
+    def settle(self, reply: Reply) -> None:
+        """Let accesses that wait go into the documents; replies when they are on disk and on their way to peers."""
+        self._maintenance.write_touches()
+        self._submit(Item(lambda batch: batch.hurry(), reply))
+
     def merge(self, document: str, update: bytes, device: str, reply: Reply) -> None:
         """Merge a peer's update. Replies None once it is stored, or Incomplete, or ProtocolError."""
         if document != PERSON and session_of(document) is None:
