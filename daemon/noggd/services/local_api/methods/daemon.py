@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from nogg.errors import UnsupportedProtocol
 from nogg.methods.daemon import PROTOCOL
-from nogg.openrpc import document
 from noggd.services.local_api.caller import Caller
 from noggd.services.local_api.calls import Params, Read, Work
 
@@ -30,6 +29,8 @@ def hello(caller: Caller, params: Params) -> object:
 
 def discover(_caller: Caller, _params: Params) -> object:
     """Describe this API, from the same models that check its requests."""
+    from nogg.openrpc import document  # only who asks pays for it
+
     return document()
 
 
