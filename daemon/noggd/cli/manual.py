@@ -57,7 +57,9 @@ def own_options(command: click.Command) -> list[click.Option]:
 
 def described(option: click.Option) -> tuple[str, str]:
     """Return how an option is written, and what it does."""
-    written = ", ".join(option.opts) if option.is_flag else f"{', '.join(option.opts)} {option.metavar}"
+    written = ", ".join((*option.opts, *option.secondary_opts))
+    if not option.is_flag:
+        written += f" {option.metavar}"
     default = f" Default: {option.default}." if option.show_default else ""
     return written, f"{option.help}{default}"
 

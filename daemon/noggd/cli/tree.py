@@ -30,6 +30,7 @@ COMMANDS = {
     "device": "noggd.cli.devices:device",
     "identity": "noggd.cli.devices:identity",
     "sync": "noggd.cli.sync:sync",
+    "service": "noggd.cli.service.commands:service",
     "daemon": "noggd.cli.daemon:daemon",
     "paths": "noggd.cli.information:paths",
     "call": "noggd.cli.information:call",
@@ -43,7 +44,7 @@ SECTIONS = {
     "Microcosms": ["list", "get", "open", "update", "touch", "rm", "restore", "forget", "active", "watch"],
     "The session": ["session", "reset", "conflicts", "resolve", "export", "import"],
     "Devices and the person": ["pair", "device", "identity", "sync"],
-    "The daemon": ["daemon", "paths", "call", "completion", "version"],
+    "The daemon": ["service", "daemon", "paths", "call", "completion", "version"],
 }
 
 root = Group(

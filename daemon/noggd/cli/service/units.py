@@ -1,0 +1,60 @@
+"""The units that come with noggd, and how an installation's paths are written into them.
+
+systemd reads `%` as a specifier, backslashes as escapes, blanks and quotes as the ends of words; paths may hold all
+of these. Nothing here writes files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import noggd
+from noggd.cli.exits import Failure
+
+MARK = (
+    "# Made by `nogg service install`, removed by `nogg service uninstall`. Changes belong into a drop-in.\n"
+)
+"""First line of every file that an installation writes: what lacks it is somebody else's."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./~-]")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_@%+=,./~-]")
+
+
+def shipped(name: str) -> str:
+    """Return the text of a unit or drop-in by its name under `systemd/`, e.g. `user/noggd.service`."""
+    assert noggd.__file__ is not None
+    package = Path(noggd.__file__).parent
+    for folder in (package / "units", package.parents[1] / "systemd"):  # in a wheel, and in a checkout
+        if (folder / name).is_file():
+            return (folder / name).read_text(encoding="utf-8")
+    raise Failure(f"this copy of noggd came without its unit {name}", hint="install it again")
+
+
+def with_command(unit: str, command: Iterable[str]) -> str:
+    """Return the text of a service in which ExecStart= runs this command."""
+    program, *arguments = command
+    line = " ".join([word(program), *(word(each).replace("$", "$$") for each in arguments)])
+    changed, count = re.subn(r"^ExecStart=.*$", lambda _: f"ExecStart={line}", unit, flags=re.MULTILINE)
+    assert count == 1, "a service has one command"
+    return changed
+
+
+def word(text: str) -> str:
+    """Write a word of a command line or of Environment=."""
+    return _escaped(text, _PLAIN)
+
+
+def path_word(text: str) -> str:
+    """Write a path of BindPaths= and its kin, in which a colon divides source and target."""
+    return _escaped(text, _PLAIN_PATH)
+
+
+def _escaped(text: str, plain: re.Pattern[str]) -> str:
+    """Write every byte that could mean something in hexadecimal, which systemd reads the same in all places."""
+    raw = text.encode("utf-8", "surrogateescape")
+    if b"\n" in raw or b"\0" in raw:
+        raise Failure(f"a path with a line break cannot stand in a unit: {text!r}")
+    written = "".join(chr(byte) if plain.fullmatch(chr(byte)) else f"\\x{byte:02x}" for byte in raw)
+    return written.replace("%", "%%")
