@@ -54,9 +54,14 @@ def reply(id_: bytes, result: object) -> bytes:
     """Return the reply to a request, of its result or error; bytes and references are JSON already."""
     if result.__class__ is bytes:
         return b'{"jsonrpc":"2.0","id":%b,"result":%b}\n' % (id_, result)
-    if isinstance(result, NoggError):
-        return b'{"jsonrpc":"2.0","id":%b,"error":%b}\n' % (id_, to_json(result.to_wire()))
-    encoded = result.json() if isinstance(result, Reference) else to_json(result)
+    try:
+        if isinstance(result, NoggError):
+            return b'{"jsonrpc":"2.0","id":%b,"error":%b}\n' % (id_, to_json(result.to_wire()))
+        encoded = result.json() if isinstance(result, Reference) else to_json(result)
+    except ValueError as error:
+        # a fault of ours: it must cost this call, not the connection or the batch of replies that it is in
+        log.error("a result is not JSON", exc_info=error)
+        return b'{"jsonrpc":"2.0","id":%b,"error":%b}\n' % (id_, to_json(InternalError().to_wire()))
     return b'{"jsonrpc":"2.0","id":%b,"result":%b}\n' % (id_, encoded)
 
 

@@ -148,6 +148,17 @@ async def test_a_fault_of_the_daemon_is_answered_and_nothing_else_suffers(
     assert await app.call("session.keys")
 
 
+async def test_a_result_that_is_no_json_costs_its_call_only(
+    app: App, house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.peers.status = lambda: {"listen": "\ud800", "peers": []}  # type: ignore[method-assign]
+    assert (await app.refused("sync.status")).code == -32603
+    house.peers.status = lambda: {"listen": object(), "peers": []}  # type: ignore[method-assign]
+    assert (await app.refused("sync.status")).code == -32603
+    assert "not JSON" in caplog.text
+    assert await app.call("session.keys")
+
+
 # Half-close
 
 
