@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from nogg.errors import Conflict
+from nogg.errors import Conflict, StorageFailed
 from nogg.ids import is_identity_id
 from nogg.methods import METHODS
 from noggd.services.local_api.calls import Read, refusing, table
@@ -190,6 +190,15 @@ async def test_removed_references_are_listed_apart(app: App) -> None:
     assert (removed["microcosmID"], removed["password"]) == (A, "p")
     assert removed["removedAt"] >= before
     assert [one["microcosmID"] for one in (await app.call("reference.list"))["references"]] == [B]
+    await asyncio.sleep(0.002)
+    await app.call("reference.register", microcosmID=B)
+    await app.call("reference.remove", microcosmID=B)
+
+    async def listed(**params: object) -> list[str]:
+        answer = await app.call("reference.list", removed=True, **params)
+        return [reference["microcosmID"] for reference in answer["references"]]
+
+    assert (await listed(), await listed(sort="recent"), await listed(limit=1)) == ([A, B], [B, A], [A])
 
 
 async def test_update_changes_and_clears(app: App) -> None:
@@ -391,6 +400,43 @@ async def test_pipelined_changes_of_an_ephemeral_session_are_told_one_by_one(app
     app.writer.write(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
     kinds = ["id" in await app.line() for _ in range(10)]
     assert kinds == [True, False] * 5
+
+
+async def test_there_is_a_bound_on_ephemeral_sessions(app: App) -> None:
+    for _ in range(64):
+        await app.call("session.open", ephemeral=True)
+    assert (await app.refused("session.open", ephemeral=True)).code == 5
+
+
+# When the disk is full
+
+
+async def test_with_a_full_disk_nothing_is_kept_and_reading_goes_on(
+    app: App, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await app.call("reference.register", microcosmID=A, view="before")
+    await app.call("session.subscribe")
+
+    def full(record: bytes) -> int:
+        raise StorageFailed(retryable=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.core._store.journal, "append", full)
+        for method, params in (
+            ("reference.register", {"microcosmID": B}),
+            ("reference.update", {"microcosmID": A, "view": "after"}),
+            ("session.import", {"document": [[B, {}]]}),
+            ("identity.set", {"username": "Ada"}),
+            ("device.rename", {"name": "kitchen"}),
+            ("session.drop", {"session": "default"}),
+        ):
+            error = await app.refused(method, **params)
+            assert (error.code, error.data["retryable"]) == (6, True), method
+        assert (await app.call("reference.get", microcosmID=A))["view"] == "before"
+        assert len((await app.call("session.get"))["microcosms"]) == 1
+        assert (await app.call("identity.get"))["username"] is None
+    assert (await app.call("reference.update", microcosmID=A, view="after"))["view"] == "after"
+    assert [told["revision"] for told in [await app.notification()]] == [2]
 
 
 # export, import
