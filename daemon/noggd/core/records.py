@@ -21,19 +21,18 @@ class Record:
 
     `updates`: (document, update) in order. `changes`: per session the revision records (`revisions.as_record`).
     `touches`: per session stamps of last access by reference that no update holds yet. `clock`: the hybrid
-    logical clock after the batch. `meta`: keys of the store's own that change with it.
+    logical clock after the batch.
     """
 
     clock: int = 0
     updates: list[tuple[str, bytes]] = field(default_factory=list)
     changes: dict[str, list[Any]] = field(default_factory=dict)
     touches: dict[str, dict[str, int]] = field(default_factory=dict)
-    meta: dict[str, Any] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to keep."""
-        return not (self.updates or self.changes or self.touches or self.meta)
+        return not (self.updates or self.changes or self.touches)
 
     def encode(self) -> bytes:
         """Return the record as bytes for the journal."""
@@ -43,7 +42,6 @@ class Record:
                 "updates": [(name, len(update)) for name, update in self.updates],
                 "changes": self.changes,
                 "touches": self.touches,
-                "meta": self.meta,
             }
         ).encode()
         return b"".join([len(header).to_bytes(4, "big"), header, *(update for _, update in self.updates)])
@@ -54,7 +52,7 @@ def decode(data: bytes) -> Record:
     length = int.from_bytes(data[:4], "big")
     try:
         header = json.loads(data[4 : 4 + length])
-        record = Record(header["clock"], [], header["changes"], header["touches"], header["meta"])
+        record = Record(header["clock"], [], header["changes"], header["touches"])
         start = 4 + length
         for name, size in header["updates"]:
             record.updates.append((name, data[start : start + size]))

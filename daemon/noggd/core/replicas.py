@@ -72,7 +72,6 @@ class History:
     def add(self, record: Record) -> None:
         """Take in one record."""
         self.clock = max(self.clock, record.clock)
-        self.meta.update(record.meta)
         for name, update in record.updates:
             self.updates.setdefault(name, []).append(update)
         for session, changes in record.changes.items():

@@ -16,7 +16,7 @@ names = st.text(min_size=1, max_size=12)
 def test_a_record_reads_as_it_was_written(
     clock: int, updates: list[tuple[str, bytes]], touches: dict[str, dict[str, int]]
 ) -> None:
-    record = Record(clock, updates, {"default": [[1, ["m.1"], [], [], False]]}, touches, {"client": "7"})
+    record = Record(clock, updates, {"default": [[1, ["m.1"], [], [], False]]}, touches)
     assert decode(record.encode()) == record
 
 
