@@ -76,28 +76,25 @@ def test_readme_says_it_in_one_command(heading: str, last: str) -> None:
     assert lines[0].endswith(last)
 
 
-def promises() -> Iterator[tuple[str, str]]:
-    """Each row of README's promise table with each test or benchmark that it names."""
-    for line in section(text_of("README.md"), "What it promises, and what shows it").splitlines():
-        cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
-        if len(cells) in (2, 3) and "](" in cells[-1]:
-            for label, target in re.findall(r"\[([^\]]+)\]\(([^)]+)\)", cells[-1]):
-                yield label.strip("`"), target
+def promises() -> Iterator[tuple[Path, str, str]]:
+    """Each test or benchmark that a page names as what shows something: (file, name, page)."""
+    for page in PAGES:
+        for label, target in re.findall(r"\[`([\w-]+)`\]\(([^)]+\.py)\)", page.read_text(encoding="utf-8")):
+            yield (page.parent / target).resolve(), label, name_of(page)
 
 
 def test_readme_has_promises() -> None:
-    assert len(list(promises())) > 20
+    assert len([page for _, _, page in promises() if page == "README.md"]) > 20
 
 
-@pytest.mark.parametrize(("label", "target"), list(promises()))
-def test_what_shows_a_promise_exists(label: str, target: str) -> None:
-    """A label `test_name` is a test in the file, a label `name` under benchmarks is one of its benchmarks."""
-    path = REPOSITORY / target
-    assert path.is_file(), f"{target} does not exist"
+@pytest.mark.parametrize(("path", "label", "page"), list(promises()), ids=str)
+def test_what_shows_a_promise_exists(path: Path, label: str, page: str) -> None:
+    assert path.is_file(), f"{page} names {path}"
+    text = path.read_text(encoding="utf-8")
     if label.startswith("test_"):
-        assert re.search(rf"def {label}\(", path.read_text(encoding="utf-8")), f"no {label} in {target}"
-    elif target.startswith("benchmarks/"):
-        assert f'"{label}": (' in text_of("benchmarks/__main__.py"), f"no benchmark {label}"
+        assert re.search(rf"def {label}\(", text), f"{page}: no {label} in {path.name}"
+    else:
+        assert f'"{label}": (' in text, f"{page}: no benchmark {label}"
 
 
 # Links and names of machines
