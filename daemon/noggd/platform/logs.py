@@ -1,7 +1,7 @@
 """How the daemon's log looks. What is logged never holds a password, a code or the parameters of a call.
 
-One handler on stderr in one of three forms: text for people, json for machines, journal (`<N>` in front, no
-time) where systemd reads it. Nothing here decides what is worth a line.
+In one of three forms: text on stderr for people, json on stderr for machines, entries with fields for systemd's
+journal. The same message is not repeated without end. Nothing here decides what is worth a line.
 """
 
 from __future__ import annotations
@@ -10,12 +10,18 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
+from noggd.platform.journal_log import SOCKET, JournalHandler, fields_of
+from noggd.platform.repeats import Repeats
 from noggd.platform.systemd import stderr_is_journal
+from noggd.platform.traces import trace
 
-_PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
-_DEBUG_PRIORITY = 7
-_CHATTY = ("websockets", "asyncio", "zeroconf")  # libraries whose "info" is our "debug"
+LIBRARIES = {"websockets": logging.INFO, "asyncio": logging.INFO, "zeroconf": logging.DEBUG}
+"""The least that libraries may say at level debug; at others they say warnings only. What two of them would say
+below it quotes frames and arguments, and with them passwords."""
+
+log = logging.getLogger(__name__)
 
 
 class TextFormatter(logging.Formatter):
@@ -24,33 +30,31 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, with the traceback below it if there is one."""
         when = datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        return f"{when}.{int(record.msecs):03d} {_line(record)}{_trace(self, record)}"
+        return f"{when}.{int(record.msecs):03d} {_line(record)}{_trace(record)}"
 
 
 class JournalFormatter(logging.Formatter):
-    """`<4>peers: …`: the journal knows the time, and takes the priority from the number (sd-daemon(3))."""
+    """`peers: …`: the journal knows the time and the priority."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record with the priority in front of each of its lines."""
-        prefix = f"<{_priority(record.levelno)}>"
-        text = f"{_source(record)}: {record.getMessage()}{_trace(self, record)}"
-        return "\n".join(prefix + line for line in text.splitlines())
+        """Return the message, with the traceback below it if there is one."""
+        return f"{_source(record)}: {record.getMessage()}{_trace(record)}"
 
 
 class JsonFormatter(logging.Formatter):
-    """One object per line: `time`, `level`, `source`, `message`, and `trace` if there is one."""
+    """One object per line: `time`, `level`, `source`, `message`, what the record brought along, `trace`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        fields = {
+        fields: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "source": record.name,
             "message": record.getMessage(),
+            **fields_of(record),
         }
-        trace = _trace(self, record)
-        if trace:
-            fields["trace"] = trace.lstrip("\n")
+        if found := _trace(record):
+            fields["trace"] = found.lstrip("\n")
         return json.dumps(fields, ensure_ascii=False)
 
 
@@ -62,13 +66,25 @@ _FORMATTERS: dict[str, type[logging.Formatter]] = {
 
 
 def set_up(level: str, form: str | None) -> None:
-    """Log to stderr from now on; calling it again changes level and form. `form` None: what stderr is."""
-    form = form or ("journal" if stderr_is_journal() else "text")
-    handler = logging.StreamHandler(sys.stderr)
+    """Log from now on; calling it again changes level and form. `form` None: what stderr is."""
+    native = stderr_is_journal()
+    form = form or ("journal" if native else "text")
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    if form == "journal":
+        handler = JournalHandler(SOCKET if native else None)
     handler.setFormatter(_FORMATTERS[form]())
+    handler.addFilter(Repeats())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    for name, least in LIBRARIES.items():
+        logging.getLogger(name).setLevel(least if level == "debug" else logging.WARNING)
+
+
+def fault_in_loop(_loop: object, context: dict[str, Any]) -> None:
+    """Log what asyncio caught (for `loop.set_exception_handler`); its own way quotes the arguments of callbacks."""
+    message = str(context.get("message", "a fault in the event loop"))
+    if message.startswith("Exception in callback"):
+        message = "a callback failed"
+    log.error("%s", message, exc_info=context.get("exception"))
 
 
 def _source(record: logging.LogRecord) -> str:
@@ -79,9 +95,6 @@ def _line(record: logging.LogRecord) -> str:
     return f"{record.levelname.lower()} {_source(record)}: {record.getMessage()}"
 
 
-def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    return f"\n{formatter.formatException(record.exc_info)}" if record.exc_info else ""
-
-
-def _priority(level: int) -> int:
-    return next((priority for least, priority in _PRIORITIES if level >= least), _DEBUG_PRIORITY)
+def _trace(record: logging.LogRecord) -> str:
+    error = record.exc_info[1] if record.exc_info else None
+    return f"\n{trace(error)}" if error is not None else ""

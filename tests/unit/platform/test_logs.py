@@ -1,3 +1,4 @@
+import asyncio
 import json
 import logging
 import sys
@@ -24,24 +25,8 @@ def test_text_is_for_people() -> None:
     assert line.startswith("20")
 
 
-@pytest.mark.parametrize(
-    ("level", "prefix"),
-    [
-        (logging.DEBUG, "<7>"),
-        (logging.INFO, "<6>"),
-        (logging.WARNING, "<4>"),
-        (logging.ERROR, "<3>"),
-        (50, "<2>"),
-    ],
-)
-def test_the_journal_gets_its_priorities(level: int, prefix: str) -> None:
-    assert logs.JournalFormatter().format(record(level, "text")) == f"{prefix}peers: text"
-
-
-def test_every_line_of_a_trace_carries_the_priority() -> None:
-    lines = logs.JournalFormatter().format(record(logging.ERROR, "oh", trace=True)).splitlines()
-    assert len(lines) > 2
-    assert all(line.startswith("<3>") for line in lines)
+def test_the_journal_adds_time_and_priority_itself() -> None:
+    assert logs.JournalFormatter().format(record(logging.WARNING, "text")) == "peers: text"
 
 
 def test_json_is_one_line() -> None:
@@ -73,6 +58,47 @@ def test_setting_up_twice_logs_once(root_logger: logging.Logger, capsys: pytest.
 
 def test_libraries_are_quiet_unless_asked(root_logger: logging.Logger) -> None:
     logs.set_up("info", "text")
-    assert not logging.getLogger("websockets.server").isEnabledFor(logging.INFO)
+    assert not logging.getLogger("zeroconf").isEnabledFor(logging.INFO)
     logs.set_up("debug", "text")
-    assert logging.getLogger("websockets.server").isEnabledFor(logging.DEBUG)
+    assert logging.getLogger("zeroconf").isEnabledFor(logging.DEBUG)
+
+
+@pytest.mark.parametrize("name", ["websockets.server", "websockets.client", "asyncio"])
+def test_libraries_that_log_what_they_carry_never_do(root_logger: logging.Logger, name: str) -> None:
+    logs.set_up("debug", "text")
+    assert logging.getLogger(name).isEnabledFor(logging.INFO)
+    assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
+
+
+def test_a_fault_in_a_callback_does_not_quote_its_arguments(
+    root_logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(secret: str) -> None:
+        raise ValueError(f"cannot take {secret}")
+
+    logs.set_up("debug", "text")
+    loop = asyncio.new_event_loop()
+    loop.set_debug(True)  # then asyncio shows even more
+    loop.set_exception_handler(logs.fault_in_loop)
+    loop.call_soon(fail, "hunter2")
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    said = capsys.readouterr().err
+    assert "fail" in said
+    assert "ValueError" in said
+    assert "hunter2" not in said.replace('f"cannot take {secret}"', "")
+
+
+def test_the_journal_form_has_priorities_on_any_stderr(
+    root_logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.set_up("info", "journal")
+    logging.getLogger("noggd.core").warning("shown")
+    assert capsys.readouterr().err == "<4>core: shown\n"
+
+
+def test_what_a_record_brings_along_is_in_its_json() -> None:
+    brought = record(logging.INFO, "linked")
+    brought.fields = {"device": "ABC"}
+    assert json.loads(logs.JsonFormatter().format(brought))["device"] == "ABC"
