@@ -1,8 +1,8 @@
 """systemd's journal as a logging handler: each record is an entry with a priority and fields of its own.
 
 The protocol is one datagram per entry (systemd.io/JOURNAL_NATIVE_PROTOCOL). Fields of ours begin with NOGG_; a
-record gets them from `extra={"fields": {"device": …}}`. Where the journal's socket is not to be used or cannot be reached,
-entries go to stderr with their priority in front, as sd-daemon(3) has it.
+record gets them from `extra={"fields": {"device": …}}`. Where the journal's socket is not to be used or cannot be
+reached, entries go to stderr with their priority in front, as sd-daemon(3) has it.
 """
 
 from __future__ import annotations

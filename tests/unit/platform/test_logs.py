@@ -45,6 +45,8 @@ def root_logger() -> Iterator[logging.Logger]:
     before = root.level, root.handlers[:]
     yield root
     root.setLevel(before[0])
+    for handler in set(root.handlers) - set(before[1]):
+        handler.close()
     root.handlers[:] = before[1]
 
 
