@@ -140,13 +140,13 @@ class Batch:
         self._person().note_session(now, name, False)
         return result
 
-    def touch(self, name: str, microcosm_id: str, now: int, origin: Origin) -> None:
-        """Count an access; it reaches the document later."""
+    def touch(self, name: str, microcosm_id: str, stamp: int, origin: Origin) -> None:
+        """Count an access at `stamp`; it reaches the document later."""
         session = self.replicas.sessions.get(name)
         if session is None:
             return
         self.touched.add(document_of(name))
-        _, change = session.perform(lambda: session.touch(now, microcosm_id), origin)
+        _, change = session.perform(lambda: session.touch_at(stamp, microcosm_id), origin)
         self._note(change)
         key = "t/" + microcosm_id
         if key in session.maps.own:

@@ -67,9 +67,9 @@ class Maintenance:
         del self._timers[name]
         run()
 
-    def touch(self, session: str, microcosm_id: str, now: int, origin: Origin) -> None:
+    def touch(self, session: str, microcosm_id: str, stamp: int, origin: Origin) -> None:
         """Note an access: only the latest of a reference is written."""
-        self._touches[session, microcosm_id] = (now, origin)
+        self._touches[session, microcosm_id] = (stamp, origin)
         self._after("touches", TOUCH_DELAY, self.write_touches)
 
     def write_touches(self) -> None:
@@ -124,5 +124,5 @@ class Maintenance:
 
 
 def _run_touches(batch: Batch, touches: dict[tuple[str, str], tuple[int, Origin]]) -> None:
-    for (session, microcosm_id), (now, origin) in touches.items():
-        batch.touch(session, microcosm_id, now, origin)
+    for (session, microcosm_id), (stamp, origin) in touches.items():
+        batch.touch(session, microcosm_id, stamp, origin)

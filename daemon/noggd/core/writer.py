@@ -28,6 +28,7 @@ from noggd.core.replicas import History, Replicas, session_of
 from noggd.core.views import EMPTY_VIEW, SessionView
 from noggd.domain.changes import Change, DevicesChange, EpochChange, IdentityChange, Origin
 from noggd.domain.document import Broken
+from noggd.domain.hlc import milliseconds
 from noggd.domain.person import PERSON, Person
 from noggd.domain.session import Session
 from noggd.storage.writer import JournalWriter
@@ -118,9 +119,11 @@ class Core:
 
     def touch(self, session: str, microcosm_id: str, origin: Origin) -> None:
         """Count an access: visible at once, on disk within a second, dropped where the disk is full."""
-        now = self.now()
-        if self.view(session).touch(microcosm_id, now) and not self._stopping:
-            self._maintenance.touch(session, microcosm_id, now, origin)
+        stamp = self._replicas.clock.tick(
+            self.now()
+        )  # of the access, not of its commit: acts in between are newer
+        if self.view(session).touch(microcosm_id, milliseconds(stamp)) and not self._stopping:
+            self._maintenance.touch(session, microcosm_id, stamp, origin)
 
     # Peers
 
@@ -204,6 +207,10 @@ class Core:
             lambda: journal.compact(snapshots, journal.last_seq),
             lambda _, error: self._from_thread(done, error),
         )
+
+    def prove(self, done: Callable[[BaseException | None], None]) -> None:
+        """Call `done` when a write to the store, which changes nothing, came to its end, well or not."""
+        self._store.run(self._store.journal.prove, lambda _, error: self._from_thread(done, error))
 
     @property
     def clock(self) -> int:

@@ -14,7 +14,7 @@ from noggd.domain import recovery
 from noggd.domain.changes import ABSENT, Unset
 from noggd.domain.entries import PLACED, REGISTERED, REMOVED, Act, Field, Touch
 from noggd.domain.fold import Folded
-from noggd.domain.hlc import HybridClock
+from noggd.domain.hlc import HybridClock, milliseconds
 from noggd.domain.reference import Reference
 from noggd.domain.state import Outcome, SessionState
 
@@ -82,10 +82,15 @@ class Session(SessionState):
 
     def touch(self, now: int, microcosm_id: str) -> dict[str, bool]:
         """Count an access of an existing reference; it may reach the document later."""
+        return self.touch_at(self.clock.tick(now), microcosm_id)
+
+    def touch_at(self, stamp: int, microcosm_id: str) -> dict[str, bool]:
+        """Count an access that was stamped when it happened; what was set since stays as it was set."""
         alive = microcosm_id in self.references or self.fold(microcosm_id).alive
-        if alive:
-            stamp = self.clock.tick(now)
-            self.put_later("t/" + microcosm_id, Touch(stamp, stamp >> 10))
+        key = "t/" + microcosm_id
+        known = self.maps.own.get(key)
+        if alive and (known is None or known.stamp < stamp):
+            self.put_later(key, Touch(stamp, milliseconds(stamp)))
         return {"touched": alive}
 
     def set_active(self, now: int, microcosm_id: str | None) -> Callable[[], dict[str, Any]]:

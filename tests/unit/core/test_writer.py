@@ -148,6 +148,40 @@ async def test_a_touch_shows_at_once_and_survives(tmp_path: Path) -> None:
         assert seat.core.view("default").revision == 3
 
 
+async def test_an_access_keeps_its_moment_whatever_happens_before_it_is_written(tmp_path: Path) -> None:
+    time = [NOW]
+    async with seat_in(tmp_path, now=lambda: time[0]) as seat:
+        await seat.register("m.1")
+        await seat.register("m.2")
+        time[0] += 100
+        seat.core.touch("default", "m.1", HERE)
+        seat.core.touch("default", "m.2", HERE)
+        time[0] += 100
+        await seat.register("m.3")
+        await seat.start(
+            lambda session: session.set(time[0], microcosms=[{"microcosmID": "m.2", "lastAccessed": 5}])
+        )
+        await seat.start(lambda session: session.register(time[0], "m.1"))
+        time[0] += 100
+        accessed = {name: one.last_accessed for name, one in seat.core.view("default").references.items()}
+    assert accessed == {"m.1": NOW + 200, "m.2": 5}
+    async with seat_in(tmp_path) as seat:
+        again = {name: one.last_accessed for name, one in seat.core.view("default").references.items()}
+        assert again == accessed, "what was set after an access stays as it was set"
+
+
+async def test_an_access_is_not_moved_by_a_later_act_on_another_reference(tmp_path: Path) -> None:
+    time = [NOW]
+    async with seat_in(tmp_path, now=lambda: time[0]) as seat:
+        await seat.register("m.1")
+        time[0] += 100
+        seat.core.touch("default", "m.1", HERE)
+        time[0] += 100
+        await seat.register("m.2")
+    async with seat_in(tmp_path) as seat:
+        assert seat.core.view("default").references["m.1"].last_accessed == NOW + 100
+
+
 async def test_a_full_disk_keeps_nothing_and_recovers(seat: Seat, monkeypatch: pytest.MonkeyPatch) -> None:
     await seat.register("m.1", view="before")
     append = seat.journal.append
