@@ -9,7 +9,6 @@ goes last. Nothing here decides anything about sessions or devices.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import signal
@@ -29,6 +28,7 @@ from noggd.platform.files import InstanceLock, private_directory
 from noggd.platform.unix_socket import ListeningSocket
 from noggd.services.alone import Alone
 from noggd.services.health import Facts, Health, own_version
+from noggd.services.lifeline import lifeline
 from noggd.services.local_api import Parts, Server, listen
 from noggd.storage.journal import Journal
 from noggd.storage.trust import Trust, open_trust
@@ -48,6 +48,7 @@ async def run(settings: Settings, paths: Paths, reload: Callable[[], Settings]) 
     `reload` reads the settings again and raises ConfigError. Raises what the parts raise when they cannot be
     opened: AlreadyRunning, UnsafePath, SocketInUse, StoreBroken.
     """
+    asyncio.get_running_loop().set_exception_handler(logs.fault_in_loop)
     private_directory(paths.state)
     name = settings.device_name or socket.gethostname()[:NAME_MAX] or "device"
     face = Face(name)
@@ -65,8 +66,9 @@ async def run(settings: Settings, paths: Paths, reload: Callable[[], Settings]) 
             spare_the_collector()
             face.core = core
             health = Health(facts(core, journal, paths, door, peers, api, stop.set))
-            async with api.serving(Parts(core, peers, peers, health)), watched():
-                systemd.notify(READY=1, STATUS=f"serving {len(core.sessions)} sessions")
+            alive = lifeline(core.prove, lambda: tell(health, WATCHDOG=1), systemd.watchdog_interval())
+            async with api.serving(Parts(core, peers, peers, health)), alive:
+                tell(health, READY=1)
                 log.info("ready, device %s", core.device)
                 await stop.wait()
                 systemd.notify(STOPPING=1, STATUS="stopping")
@@ -171,23 +173,9 @@ async def alone(core: Core, settings: Settings) -> AsyncIterator[Alone]:
     yield Alone(core, settings.listen[0])
 
 
-@asynccontextmanager
-async def watched() -> AsyncIterator[None]:
-    """Give systemd's watchdog a sign of life from the event loop, so that a hung one is noticed."""
-    interval = systemd.watchdog_interval()
-
-    async def live() -> None:
-        while interval is not None:
-            systemd.notify(WATCHDOG=1)
-            await asyncio.sleep(interval)
-
-    task = asyncio.create_task(live())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+def tell(health: Health, **fields: int) -> None:
+    """Tell systemd something, and how things are in a line."""
+    systemd.notify(**fields, STATUS=health.line())
 
 
 def spare_the_collector() -> None:

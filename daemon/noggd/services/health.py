@@ -89,6 +89,13 @@ class Health:
             "health": {"ok": not problems, "problems": problems},
         }
 
+    def line(self) -> str:
+        """Say in a line how things are, for `systemctl status`."""
+        counts, problems = self._counts(), self._problems()
+        what = f"{counts['references']} references in {counts['sessions']} sessions"
+        devices = f", {counts['peers_online']} of {counts['peers']} devices online" if counts["peers"] else ""
+        return f"{what}{devices}" + (f"; {problems[0]}" if problems else "")
+
     def _counts(self) -> dict[str, int]:
         core, peers = self._facts.core, list(self._facts.peers())
         return {

@@ -25,6 +25,9 @@ from noggd.storage.wal import GROWN, WRITE_BACK, grow, wal_path
 
 __all__ = ["Journal", "Loaded", "StoreBroken", "StoreTooNew"]
 
+PROOFS: Final = "proofs"
+"""The note of `Journal.prove`: how often it had nothing else to write."""
+
 _SETTINGS: Final = (
     "PRAGMA locking_mode = EXCLUSIVE",  # the state folder has one owner; spares the shared index of the log
     "PRAGMA synchronous = FULL",
@@ -64,6 +67,7 @@ class Journal:
             _create(path)
         self.last_seq = _make_current(path)
         """The number of the newest record; grows by one with each, and never falls."""
+        self._proven = self.last_seq
         self._connection = _connect(path)
         _old(path).unlink(missing_ok=True)  # the store is current, so its migration was committed
         self._ready = False
@@ -129,6 +133,17 @@ class Journal:
             connection.execute("BEGIN IMMEDIATE")
             _put_meta(connection, notes)
             connection.execute("COMMIT")
+
+    def prove(self) -> None:
+        """Write a note to the disk, unless a record was written since the last time; return once it is there.
+
+        Raises StorageFailed.
+        """
+        with self._lock, self._writing() as connection:
+            if self.last_seq == self._proven:
+                proofs = int(dict(judging.meta(connection, self.path)).get(PROOFS, "0"))
+                _put_meta(connection, {PROOFS: str(proofs + 1)})  # the same value again would not be written
+            self._proven = self.last_seq
 
     def size(self) -> int:
         """Return the bytes that the store's files take."""

@@ -467,3 +467,19 @@ class TestMigration:
         with pytest.raises(StoreBroken):
             Journal(path)
         assert path.read_bytes() == whole[:-4096]
+
+
+def test_a_proof_reaches_the_disk_and_changes_nothing(path: Path) -> None:
+    journal = Journal(path)
+    journal.append(b"one")
+    journal.prove()  # the record was proof enough
+    before = Path(f"{path}-wal").read_bytes()
+    journal.prove()
+    assert Path(f"{path}-wal").read_bytes() != before
+    journal.append(b"two")
+    before = Path(f"{path}-wal").read_bytes()
+    journal.prove()
+    assert Path(f"{path}-wal").read_bytes() == before, "a record since the last time is proof enough"
+    loaded = journal.load()
+    journal.close()
+    assert loaded.records == [b"one", b"two"]
