@@ -95,10 +95,25 @@ class Trust:
 
     @property
     def others(self) -> dict[str, Certificate]:
-        """The other members and their certificates; nobody once this device was removed."""
-        if self.removed:
+        """The other members and their certificates.
+
+        Nobody for a device that was removed, nor before the documents are ready for a group that was joined.
+        """
+        if self.removed or self.state.joining is not None:
             return {}
         return {d: m.certificate for d, m in self.group.members.items() if d != self.device}
+
+    @property
+    def to_take_over(self) -> frozenset[str]:
+        """Devices that count no more, and whose writings must still be taken over into this device's own maps."""
+        if self.removed:
+            return frozenset()
+        return (self.group.former - self.state.excluded) | (self.state.inherit - self.group.members.keys())
+
+    @property
+    def counted(self) -> frozenset[str]:
+        """The devices whose writings count: members, and for a while those that must still be taken over."""
+        return frozenset(self.group.members) | self.to_take_over | {self.device}
 
     @property
     def statements(self) -> list[Statement]:
@@ -178,7 +193,9 @@ class Trust:
                 key = await self._write(make_key, self._directory / NEXT_KEY_FILE)
             nonce = secrets.token_bytes(NONCE_BYTES)
             genesis = make_genesis(key, device_name(name), self.group.identity, nonce, self.group.aliases)
-            await self._store(State(genesis, port=self.state.port), key, {})
+            counted = frozenset(self.group.members) | {self.device} | self.state.inherit
+            state = State(genesis, port=self.state.port, inherit=counted - {key.device})
+            await self._store(state, key, {})
 
         await self._alone(change())
 
@@ -192,7 +209,8 @@ class Trust:
         """Join a group: it takes the place of the present one, and `state.joining` stays set until `joined`."""
         held = membership.admit(genesis, {}, statements)
         peers = {device: Peer(addresses=known) for device, known in addresses.items()}
-        await self._alone(self._store(State(genesis, held, self.state.port, joining=named), peers=peers))
+        state = State(genesis, held, self.state.port, joining=named, inherit=self.to_take_over)
+        await self._alone(self._store(state, peers=peers))
 
     async def joined(self) -> None:
         """Note that the documents are ready for the group that was joined."""
@@ -206,9 +224,10 @@ class Trust:
         """Remember whether a member's device refused us."""
         await self._alone(self._update(refused=refused))
 
-    async def note_excluded(self, excluded: frozenset[str]) -> None:
-        """Remember which former members' writings were taken over."""
-        await self._alone(self._update(excluded=excluded))
+    async def note_taken_over(self, devices: frozenset[str]) -> None:
+        """Remember that what these devices had written was taken over."""
+        excluded = (self.state.excluded | devices) & self.group.former
+        await self._alone(self._update(excluded=excluded, inherit=self.state.inherit - devices))
 
     async def _update(self, **fields: Any) -> None:
         changed = replace(self.state, **fields)
@@ -223,15 +242,19 @@ class Trust:
         *,
         name: str | None = None,
         addresses: Iterable[str] = (),
+        more_addresses: Iterable[str] = (),
         last_seen: int | None = None,
     ) -> None:
-        """Remember something of a device, on disk at the next `flush`; `addresses` go before the known ones."""
+        """Remember something of a device, on disk at the next `flush`.
+
+        `addresses` go before those that are known, `more_addresses` behind them.
+        """
         known = self.peers.get(device, Peer())
         if device not in self.peers and len(self.peers) >= MAX_PEERS:
             return
         noted = Peer(
             name or known.name,
-            merge_addresses(addresses, known.addresses),
+            merge_addresses(addresses, known.addresses, more_addresses),
             known.last_seen if last_seen is None else max(last_seen, known.last_seen or 0),
         )
         if noted != known:
@@ -273,12 +296,12 @@ class Trust:
         except OSError as error:
             self._unsaved = True
             raise StorageFailed("who is trusted could not be stored", retryable=True) from error
-        former = self.group
+        former = (self.group, set(self.others))
         self.key = key if key.path.name == KEY_FILE else key.at(self._directory / KEY_FILE)
         self.state = state
         if peers is not None:
             self.peers = peers
         self.group = membership.evaluate(state.genesis, state.statements.values())
-        if self.group != former:
+        if (self.group, set(self.others)) != former:
             for listener in list(self._listeners):
                 listener()

@@ -36,10 +36,11 @@ _HINT: Final = (
 class State:
     """What must not be lost.
 
-    `port` is the one that was taken when any free one was asked for. `joining` is set from the moment a group was
-    joined until the documents are ready for it, and says whether that group has a username. `refused`: a member's
-    device has refused us, which is how a removed device that was away finds out. `excluded`: former members whose
-    writings were taken over into our own documents.
+    `port` is the one that was taken when any free one was asked for. `joining` is set from the moment a
+    group was joined until the documents are ready for it, and says whether that group has a username.
+    `refused`: a member's device has refused us, which is how a removed device that was away finds out.
+    `excluded`: former members whose writings were taken over into our own maps. `inherit`: devices of a
+    group that was left, whose writings were not yet.
     """
 
     genesis: Genesis
@@ -48,6 +49,7 @@ class State:
     joining: bool | None = None
     refused: bool = False
     excluded: frozenset[str] = frozenset()
+    inherit: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ def save(directory: Path, device: str, state: State, peers: Mapping[str, Peer]) 
         "joining": state.joining,
         "refused": state.refused,
         "excluded": sorted(state.excluded),
+        "inherit": sorted(state.inherit),
         "peers": {
             peer: {"name": known.name, "addresses": known.addresses, "last_seen": known.last_seen}
             for peer, known in peers.items()
@@ -127,16 +130,16 @@ def _state(content: Mapping[str, Any]) -> State:
     genesis = read_statement(content["genesis"].encode())
     statements = [read_statement(text.encode()) for text in content["statements"]]
     port, joining, refused = content["port"], content["joining"], content["refused"]
-    excluded = frozenset(content["excluded"])
+    excluded, inherit = frozenset(content["excluded"]), frozenset(content["inherit"])
     if (
         not isinstance(genesis, Genesis)
         or not (port is None or (isinstance(port, int) and 0 < port < 65536))
         or not (joining is None or isinstance(joining, bool))
         or not isinstance(refused, bool)
-        or not all(isinstance(device, str) for device in excluded)
+        or not all(isinstance(device, str) for device in excluded | inherit)
     ):
         raise ProtocolError("a field has the wrong kind of value")
-    return State(genesis, {s.id: s for s in statements}, port, joining, refused, excluded)
+    return State(genesis, {s.id: s for s in statements}, port, joining, refused, excluded, inherit)
 
 
 def _peer(known: Mapping[str, Any]) -> Peer:

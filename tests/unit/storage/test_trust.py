@@ -78,6 +78,24 @@ async def test_a_removal_keeps_what_the_removed_one_added(state: Path) -> None:
         assert set(trust.others) == {C.id}
 
 
+async def test_what_former_members_wrote_is_taken_over_once(state: Path) -> None:
+    async with opened(state) as trust:
+        await trust.add(B.certificate, "phone", [])
+        await trust.add(C.certificate, "tablet", [])
+        await trust.remove(B.id)
+        assert trust.to_take_over == {B.id}
+        assert trust.counted == {trust.device, B.id, C.id}
+    async with opened(state) as again:
+        assert again.to_take_over == {B.id}
+        await again.note_taken_over(frozenset({B.id}))
+        assert again.to_take_over == frozenset()
+        assert again.counted == {again.device, C.id}
+        await again.found("laptop", new_key=True)
+        assert again.to_take_over == {trust.device, C.id}
+        await again.note_taken_over(frozenset({C.id}))
+        assert again.counted == {again.device, trust.device}
+
+
 async def test_strangers_cannot_be_removed(state: Path) -> None:
     async with opened(state) as trust:
         with pytest.raises(NotPaired):
@@ -90,6 +108,8 @@ async def test_who_was_removed_trusts_nobody_and_can_say_nothing(state: Path) ->
         await trust.admit([make_remove(B, trust.group.id, trust.device, [add.id])])
         assert trust.removed
         assert trust.others == {}
+        assert trust.to_take_over == frozenset()
+        assert trust.device in trust.counted
         with pytest.raises(NotPaired):
             await trust.add(C.certificate, "c", [])
         with pytest.raises(NotPaired):
@@ -150,13 +170,11 @@ async def test_notes_about_peers_are_kept(state: Path) -> None:
         trust.note(B.id, name="phone", addresses=["a:1", "b:1"], last_seen=5)
         trust.note(B.id, addresses=["b:1", "c:1"], last_seen=3)
         await trust.note_refused(True)
-        await trust.note_excluded(frozenset({C.id}))
     async with opened(state) as again:
         assert again.peers == {B.id: Peer("phone", ("b:1", "c:1", "a:1"), 5)}
         assert again.name_of(B.id) == "phone"
         assert again.name_of(C.id) == ""
         assert again.state.refused
-        assert again.state.excluded == {C.id}
 
 
 async def test_a_full_disk_changes_nothing_and_passes(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:

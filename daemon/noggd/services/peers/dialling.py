@@ -1,0 +1,199 @@
+"""Dialling the other members: one task for each, at every address that is known of it, until it is linked.
+
+Here: when and where to dial, and what an attempt came to. Not here: what goes over a link (`.link`), and finding
+addresses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from noggd.domain.addresses import parse_address
+from noggd.domain.frames import MAX_FRAME
+from noggd.platform import tls
+from noggd.services.peers.connection import (
+    CLOSE_TIMEOUT,
+    PING_INTERVAL,
+    PING_TIMEOUT,
+    OutgoingConnection,
+    Refused,
+    WrongDevice,
+    pinned,
+)
+from noggd.services.peers.links import Links
+from noggd.storage.trust import Trust
+
+CONNECT_TIMEOUT: Final = 5.0
+"""Seconds for one address, until the link can begin."""
+STAGGER: Final = 0.3
+"""Seconds between the starts of attempts at several addresses of one device."""
+FIRST_DELAY: Final = 0.5
+MAX_DELAY: Final = 30.0
+MAX_DELAY_REFUSED: Final = 60.0
+"""Seconds between attempts, with jitter: from the first to the longest, and where we are not trusted."""
+POLITE: Final = 0.4
+"""Seconds by which the device with the higher id waits for the other one to dial first."""
+LASTING: Final = 10.0
+"""Seconds that a link must live for the next attempt to begin without delay."""
+
+SYNC_PATH: Final = "/sync"
+
+log = logging.getLogger(__name__)
+quiet = logging.getLogger("noggd.websockets")
+"""The library's own log tells of every stranger that hangs up."""
+quiet.setLevel(logging.CRITICAL)
+
+
+class Dialler:
+    """Keeps a link to every other member, as far as one can be made from here."""
+
+    def __init__(self, trust: Trust, links: Links) -> None:
+        self._trust = trust
+        self._links = links
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._wake: dict[str, asyncio.Event] = {}
+        self._closed = False
+
+    def update(self) -> None:
+        """Follow the group: dial new members, leave former ones alone."""
+        members = set() if self._closed else set(self._trust.others)
+        for device in self._tasks.keys() - members:
+            self._tasks.pop(device).cancel()
+            self._wake.pop(device, None)
+        for device in members - self._tasks.keys():
+            self._wake[device] = asyncio.Event()
+            self._tasks[device] = asyncio.create_task(self._keep(device), name=f"dial {device}")
+
+    def wake(self, device: str | None = None) -> None:
+        """Dial again at once: a link has ended, an address was learned, the network is another (then all)."""
+        for name, event in self._wake.items():
+            if device is None or name == device:
+                event.set()
+
+    async def close(self) -> None:
+        """Dial no more. Links that were made stay."""
+        self._closed = True
+        tasks = list(self._tasks.values())
+        self.update()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep(self, device: str) -> None:
+        """Keep one device linked, for ever."""
+        wake = self._wake[device]
+        failures = 0
+        if device < self._trust.device:
+            await _sleep(wake, POLITE * random.uniform(1, 1.5))
+        while True:
+            wake.clear()
+            if self._links.of(device) is not None:
+                await wake.wait()
+                failures = 0
+                continue
+            started = asyncio.get_running_loop().time()
+            refused = await self._attempt(device)
+            lasted = asyncio.get_running_loop().time() - started
+            failures = 0 if lasted > LASTING and not refused else failures + 1
+            longest = MAX_DELAY_REFUSED if refused else MAX_DELAY
+            await _sleep(
+                wake, min(longest, FIRST_DELAY * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.5)
+            )
+
+    async def _attempt(self, device: str) -> bool:
+        """Dial a device at all its addresses; run the link if one answers. Returns whether it does not trust us."""
+        peer = self._trust.peers.get(device)
+        certificate = self._trust.others.get(device)
+        addresses = peer.addresses if peer is not None else ()
+        if not addresses or certificate is None:
+            return False
+        context = tls.client_context(self._trust.key.path, certificate.der)
+        made, refused = await first_connection(addresses, pinned(certificate.der), context)
+        if made is None:
+            if refused:
+                log.info("%s does not trust this device", device)
+                await self._trust.note_refused(True)
+            return refused
+        connection, address = made
+        await self._links.run_dialled(connection, device, address)
+        return False
+
+
+async def first_connection(
+    addresses: Sequence[str], kind: type[OutgoingConnection], context: ssl.SSLContext, path: str = SYNC_PATH
+) -> tuple[tuple[OutgoingConnection, str] | None, bool]:
+    """Dial all addresses, each a little after the one before it, and return the first connection and its address.
+
+    Without one, the second value says whether the right device answered and hung up on us.
+    """
+    refused = False
+
+    async def attempt(nth: int, address: str) -> tuple[OutgoingConnection, str] | None:
+        nonlocal refused
+        await asyncio.sleep(nth * STAGGER)
+        try:
+            return await open_connection(address, kind, context, path), address
+        except Refused:
+            refused = True
+        except (OSError, TimeoutError, WebSocketException, WrongDevice, ValueError) as error:
+            log.debug("no link at %s: %s", address, error)
+        return None
+
+    tasks = [asyncio.create_task(attempt(nth, address)) for nth, address in enumerate(addresses)]
+    try:
+        for next_done in asyncio.as_completed(tasks):
+            made = await next_done
+            if made is not None:
+                return made, False
+        return None, refused
+    finally:
+        await _drop(tasks)
+
+
+async def _drop(tasks: list[asyncio.Task[tuple[OutgoingConnection, str] | None]]) -> None:
+    """Give up the attempts that came second."""
+    chosen = next((task for task in tasks if task.done() and not task.cancelled() and task.result()), None)
+    for task in tasks:
+        task.cancel()
+    for made in await asyncio.gather(*(task for task in tasks if task is not chosen), return_exceptions=True):
+        if isinstance(made, tuple):
+            made[0].transport.abort()
+
+
+async def open_connection(
+    address: str, kind: type[OutgoingConnection], context: ssl.SSLContext, path: str
+) -> OutgoingConnection:
+    """Connect to one address. Raises OSError, WebSocketException, TimeoutError, Refused or WrongDevice."""
+    host, port = parse_address(address, default_port=None)
+    connection = await connect(
+        "wss://peer.invalid" + path,  # host and port are given below, which also rules out redirects
+        host=host,
+        port=port,
+        ssl=context,
+        server_hostname="",
+        create_connection=kind,
+        proxy=None,
+        compression=None,
+        user_agent_header=None,
+        open_timeout=CONNECT_TIMEOUT,
+        ping_interval=PING_INTERVAL,
+        ping_timeout=PING_TIMEOUT,
+        close_timeout=CLOSE_TIMEOUT,
+        max_size=MAX_FRAME,
+        logger=quiet,
+    )
+    assert isinstance(connection, OutgoingConnection)
+    return connection
+
+
+async def _sleep(wake: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await wake.wait()

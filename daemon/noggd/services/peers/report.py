@@ -1,0 +1,105 @@
+"""What is told about the devices: the rows of `device.list` and `sync.status`, and what to do after an eviction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from noggd.core import Core
+from noggd.domain.update import decode_state_vector
+from noggd.services.peers.links import Links
+from noggd.storage.trust import Trust
+
+Json = dict[str, Any]
+
+
+class Report:
+    """Reads the answers together from trust, links and core."""
+
+    def __init__(self, core: Core, trust: Trust, links: Links) -> None:
+        self._core = core
+        self._trust = trust
+        self._links = links
+
+    def devices(self, addresses: list[str]) -> list[Json]:
+        """Return the rows of `device.list`: this device first, then the others by name, evicted ones last."""
+        trust = self._trust
+        active = self._core.everywhere("default")
+        own = self._device(trust.device, active)
+        own["self"] = True
+        own["state"] = "evicted" if trust.removed else "online"
+        own["address"] = addresses[0] if addresses else None
+        members = [self._device(d, active) for d in trust.group.members if d != trust.device]
+        evicted = [self._device(d, active) for d in trust.group.evicted if d != trust.device]
+        for row in evicted:
+            row["state"] = "evicted"
+        return [own, *sorted(members, key=_by_name), *sorted(evicted, key=_by_name)]
+
+    def _device(self, device: str, active: Mapping[str, str | None]) -> Json:
+        peer = self._trust.peers.get(device)
+        return {
+            "id": device,
+            "name": self._name(device),
+            "self": False,
+            "state": "offline" if self._links.of(device) is None else "online",
+            "address": self._address(device),
+            "last_seen": None if peer is None else peer.last_seen,
+            "active": active.get(device),
+        }
+
+    def _name(self, device: str) -> str:
+        return self._core.device_names.get(device) or self._trust.name_of(device)
+
+    def _address(self, device: str) -> str | None:
+        link, peer = self._links.of(device), self._trust.peers.get(device)
+        if link is not None and link.dialled:
+            return link.address
+        return peer.addresses[0] if peer is not None and peer.addresses else None
+
+    def peers(self) -> list[Json]:
+        """Return the rows of `sync.status`, one for each other member.
+
+        `held_back` and `clock_ahead_ms` say how this device's clock stands to the peer's.
+        """
+        rows = []
+        for device in self._trust.group.members:
+            if device == self._trust.device:
+                continue
+            link = self._links.of(device)
+            row: Json = {
+                "device": device,
+                "name": self._name(device),
+                "state": "offline" if link is None else "online",
+                "address": self._address(device),
+                "rtt_ms": None if link is None else link.rtt_ms,
+                "last_sync": self._links.last_sync(device),
+                "behind": self._behind(device),
+            }
+            if link is not None:
+                row["held_back"] = link.held_back
+                row["clock_ahead_ms"] = link.ahead
+            rows.append(row)
+        return sorted(rows, key=_by_name)
+
+    def _behind(self, device: str) -> int | None:
+        """Count the changes that a device is not known to have stored; None if nothing is known of it."""
+        behind, known = 0, False
+        for document in self._core.documents():
+            has = self._links.stored_by(device, document)
+            known = known or bool(has)
+            here = decode_state_vector(self._core.vector(document))
+            behind += sum(max(0, clock - has.get(client, 0)) for client, clock in here.items())
+        return behind if known else None
+
+    def passwords(self) -> list[Json]:
+        """Return the references that have a password: what an evicted device knows."""
+        return [
+            {"session": name, "microcosmID": reference.microcosm_id}
+            for name, view in sorted(self._core.views.items())
+            for reference in view.ordered()
+            if reference.password is not None
+        ]
+
+
+def _by_name(row: Json) -> tuple[str, str]:
+    return row["name"], row.get("id") or row["device"]
