@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nogg import paths
-from noggd.platform import config, logs
+from noggd.platform import config, logs, systemd
+from noggd.platform.traces import told
 
 if TYPE_CHECKING:
     from noggd.platform.config import Settings
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = read()
     except config.ConfigError as error:
         sys.stderr.write(f"noggd: {error}\n")
+        _turn_away(error)
         return USAGE
     logs.set_up(settings.log_level, settings.log_format)
     return _run(settings, places, read)
@@ -62,19 +64,27 @@ def _run(settings: Settings, places: paths.Paths, read: Callable[[], Settings]) 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(app.run(settings, places, read))
-    except StoreBroken as error:
-        log.critical("%s%s", error, f"; {error.hint}" if error.hint else "")
-        return STORAGE
+        return 0
     except NoggError as error:
         log.critical("%s%s", error, f"; {error.hint}" if error.hint else "")
-        return FAILED
+        _turn_away(error)
+        return STORAGE if isinstance(error, StoreBroken) else FAILED
     except (AlreadyRunning, UnsafePath, SocketInUse, OSError) as error:
         log.critical("%s", error)
-        return FAILED
-    except Exception:
+        _turn_away(error)
+    except Exception as error:
         log.critical("stopped by a fault", exc_info=True)
-        return FAILED
-    return 0
+        _turn_away(error)
+    return FAILED
+
+
+def _turn_away(error: Exception) -> None:
+    """Tell apps that wait at a socket of systemd's why there is nobody, as an answer that belongs to no request."""
+    from nogg.errors import InternalError
+    from nogg.wire import encode
+
+    answer = InternalError(f"the daemon does not start: {told(error)}", hint="nogg doctor says what to do")
+    systemd.turn_away(encode({"jsonrpc": "2.0", "id": None, "error": answer.to_wire()}))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -78,6 +78,23 @@ def _sockets(handles: range) -> Iterator[socket.socket]:
             passed.close()
 
 
+def turn_away(line: bytes) -> None:
+    """Tell everybody who waits at a passed socket why we cannot start, and hang up.
+
+    Those who were left waiting would make systemd start us again at once, and for ever.
+    """
+    for listener in passed_sockets():
+        with listener:
+            while True:
+                try:
+                    waiting, _ = listener.accept()
+                except OSError:
+                    break  # nobody is left
+                with waiting, contextlib.suppress(OSError):
+                    waiting.setblocking(False)
+                    waiting.send(line)
+
+
 def stderr_is_journal() -> bool:
     """Tell whether stderr is the journal, where `<N>` at the start of a line sets its priority."""
     device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")

@@ -69,13 +69,24 @@ print([one.get_inheritable() for one in found], "LISTEN_FDS" in os.environ, syst
 """
 
 
-def _child(path: Path, offset: str) -> list[str]:
+_TURNS_AWAY = """
+import os
+os.environ["LISTEN_PID"] = str(os.getpid())
+from noggd.platform import systemd
+systemd.turn_away(b"no\\n")
+"""
+
+
+def _child(path: Path, offset: str, program: str = _CHILD, waiting: int = 0) -> list[str]:
     with (
         socket.socket(socket.AF_UNIX) as listening,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other,
     ):
         listening.bind(str(path))
         listening.listen()
+        apps = [socket.socket(socket.AF_UNIX) for _ in range(waiting)]
+        for app in apps:
+            app.connect(str(path))
 
         def pass_on() -> None:
             first, second = os.dup(listening.fileno()), os.dup(other.fileno())
@@ -83,7 +94,7 @@ def _child(path: Path, offset: str) -> list[str]:
             os.dup2(second, 4)
 
         done = subprocess.run(
-            [sys.executable, "-c", _CHILD, offset],
+            [sys.executable, "-c", program, offset],
             env={**os.environ, "LISTEN_FDS": "2", "LISTEN_FDNAMES": "local:other"},
             preexec_fn=pass_on,
             close_fds=False,
@@ -91,13 +102,22 @@ def _child(path: Path, offset: str) -> list[str]:
             text=True,
             check=True,
         )
-    return done.stdout.splitlines()
+        said = []
+        for app in apps:
+            with app, app.makefile("rb") as answer:
+                app.settimeout(10)
+                said.append(answer.read().decode())  # ends, because it was hung up
+    return said or done.stdout.splitlines()
 
 
 def test_passed_sockets_are_taken_over_once(tmp_path: Path) -> None:
     names, rest = _child(tmp_path / "s", "0")
     assert names == f"[{str(tmp_path / 's')!r}] [False]"
     assert rest == "[False] False []"
+
+
+def test_those_who_wait_at_a_passed_socket_are_told_why_and_let_go(tmp_path: Path) -> None:
+    assert _child(tmp_path / "s", "0", _TURNS_AWAY, waiting=3) == ["no\n"] * 3
 
 
 def test_sockets_passed_to_another_process_are_left_alone(tmp_path: Path) -> None:
