@@ -1,25 +1,13 @@
 """The asyncio session against a real daemon."""
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 import nogg
 from nogg.client.state import SessionState
-from tests.integration.daemon_process import PATIENCE, Daemon
+from tests.daemons import PATIENCE, Daemon
 
 GARDEN, STUDIO = "garden.k3v9x2m7q4w8z1pd", "Studio.h5t8r2y6n1c4b7fs"
-
-
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    made = Daemon(tmp_path)
-    made.start()
-    yield made
-    made.stop()
 
 
 async def until(session: nogg.AsyncSession, holds: Any) -> SessionState:

@@ -4,24 +4,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 import nogg
-from tests.integration.daemon_process import Daemon
+from tests.daemons import Daemon
 
 PAGE = (Path(__file__).parents[2] / "docs" / "client.md").read_text("utf-8")
 BLOCKING, WITH_ASYNCIO = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-
-
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    made = Daemon(tmp_path)
-    made.start()
-    yield made
-    made.stop()
 
 
 def run(program: str, daemon: Daemon) -> list[str]:

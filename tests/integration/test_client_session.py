@@ -14,17 +14,9 @@ from nogg import errors
 from nogg.blocking import Connection
 from nogg.client.state import SessionState
 from nogg.methods import METHODS, NOTIFICATIONS
-from tests.integration.daemon_process import PATIENCE, Daemon
+from tests.daemons import PATIENCE, Daemon
 
 GARDEN, STUDIO = "garden.k3v9x2m7q4w8z1pd", "Studio.h5t8r2y6n1c4b7fs"
-
-
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    made = Daemon(tmp_path)
-    made.start()
-    yield made
-    made.stop()
 
 
 @pytest.fixture
