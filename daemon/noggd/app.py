@@ -1,6 +1,6 @@
 """The daemon as the list of its parts: what is opened, in which order, and so in which order it is closed.
 
-    lock ─ sockets (hello answers) ─ trust ─ store ─ core ─ peers and pairing ─ local API (everything answers)
+    lock ─ sockets (hello answers) ─ trust ─ store ─ core ─ pairing and peers ─ local API (everything answers)
 
 Stopping goes the other way: apps are answered, links are closed, the core is drained, apps are told, and the lock
 goes last. Nothing here decides anything about sessions or devices.
@@ -26,10 +26,11 @@ from noggd.platform.clock import now_ms
 from noggd.platform.config import ConfigError, Settings, changed
 from noggd.platform.files import InstanceLock, private_directory
 from noggd.platform.unix_socket import ListeningSocket
-from noggd.services.alone import Alone
 from noggd.services.health import Facts, Health, own_version
 from noggd.services.lifeline import lifeline
 from noggd.services.local_api import Parts, Server, listen
+from noggd.services.pairing import open_pairing
+from noggd.services.peers import Peers, open_peers
 from noggd.storage.journal import Journal
 from noggd.storage.trust import Trust, open_trust
 
@@ -59,20 +60,24 @@ async def run(settings: Settings, paths: Paths, reload: Callable[[], Settings]) 
             listen(door.sockets, face.about) as api,
             trusted(paths, name) as trust,
             stored(paths) as journal,
-            open_core(journal, trust.device, frozenset(trust.group.members), now_ms) as core,
-            alone(core, settings) as peers,
+            open_core(journal, trust.device, trust.counted, now_ms) as core,
         ):
             await introduce(core, trust, name)
-            spare_the_collector()
-            face.core = core
-            health = Health(facts(core, journal, paths, door, peers, api, stop.set))
-            alive = lifeline(core.prove, lambda: tell(health, WATCHDOG=1), systemd.watchdog_interval())
-            async with api.serving(Parts(core, peers, peers, health)), alive:
-                tell(health, READY=1)
-                log.info("ready, device %s", core.device)
-                await stop.wait()
-                systemd.notify(STOPPING=1, STATUS="stopping")
-                log.info("stopping")
+            async with (
+                open_pairing(core, trust, now_ms) as pairing,
+                open_peers(core, trust, now_ms, settings.listen, pairing) as peers,
+            ):
+                await pairing.attach(peers)
+                face.core = core
+                health = Health(facts(core, journal, paths, door, peers, api, stop.set))
+                alive = lifeline(core.prove, lambda: tell(health, WATCHDOG=1), systemd.watchdog_interval())
+                async with api.serving(Parts(core, pairing, peers, health)), alive:
+                    spare_the_collector()
+                    tell(health, READY=1)
+                    log.info("ready, device %s", core.device)
+                    await stop.wait()
+                    systemd.notify(STOPPING=1, STATUS="stopping")
+                    log.info("stopping")
 
 
 class Face:
@@ -167,12 +172,6 @@ async def stored(paths: Paths) -> AsyncIterator[Journal]:
         await asyncio.to_thread(journal.close)
 
 
-@asynccontextmanager
-async def alone(core: Core, settings: Settings) -> AsyncIterator[Alone]:
-    """Run without other devices."""
-    yield Alone(core, settings.listen[0])
-
-
 def tell(health: Health, **fields: int) -> None:
     """Tell systemd something, and how things are in a line."""
     systemd.notify(**fields, STATUS=health.line())
@@ -204,7 +203,7 @@ def facts(
     journal: Journal,
     paths: Paths,
     door: Door,
-    peers: Alone,
+    peers: Peers,
     api: Server,
     stop: Callable[[], None],
 ) -> Facts:

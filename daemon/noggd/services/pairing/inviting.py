@@ -146,7 +146,6 @@ class Inviting:
         await stranger.send(welcome)
         self._tell({"state": "paired", "device": {"id": device, "name": joiner.name}})
         await self.network.apply_members()
-        self.network.dial(device)
         with suppress(EOFError, TimeoutError):
             await _receive(stranger)  # the joiner hangs up when it has read all
 

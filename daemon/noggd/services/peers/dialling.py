@@ -42,6 +42,8 @@ MAX_DELAY_REFUSED: Final = 60.0
 """Seconds between attempts, with jitter: from the first to the longest, and where we are not trusted."""
 POLITE: Final = 0.4
 """Seconds by which the device with the higher id waits for the other one to dial first."""
+NEW_MEMBER: Final = 0.3
+"""Seconds that a new member is left to itself: it has yet to store that it is one, and will dial by itself."""
 LASTING: Final = 10.0
 """Seconds that a link must live for the next attempt to begin without delay."""
 
@@ -61,6 +63,7 @@ class Dialler:
         self._links = links
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wake: dict[str, asyncio.Event] = {}
+        self._new_delay = 0.0
         self._closed = False
 
     def update(self) -> None:
@@ -71,7 +74,11 @@ class Dialler:
             self._wake.pop(device, None)
         for device in members - self._tasks.keys():
             self._wake[device] = asyncio.Event()
-            self._tasks[device] = asyncio.create_task(self._keep(device), name=f"dial {device}")
+            delay = (self._new_delay + (POLITE if device < self._trust.device else 0)) * random.uniform(
+                1, 1.5
+            )
+            self._tasks[device] = asyncio.create_task(self._keep(device, delay), name=f"dial {device}")
+        self._new_delay = NEW_MEMBER
 
     def wake(self, device: str | None = None) -> None:
         """Dial again at once: a link has ended, an address was learned, the network is another (then all)."""
@@ -86,12 +93,11 @@ class Dialler:
         self.update()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _keep(self, device: str) -> None:
-        """Keep one device linked, for ever."""
+    async def _keep(self, device: str, delay: float) -> None:
+        """Keep one device linked, for ever; begin after so many seconds."""
         wake = self._wake[device]
         failures = 0
-        if device < self._trust.device:
-            await _sleep(wake, POLITE * random.uniform(1, 1.5))
+        await _sleep(wake, delay)
         while True:
             wake.clear()
             if self._links.of(device) is not None:

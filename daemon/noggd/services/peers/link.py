@@ -223,6 +223,7 @@ class Link:
             self._failed(states)
             return
         self.ready = True
+        self._measuring = asyncio.ensure_future(self.answers(GREETING_TIMEOUT))  # for `rtt_ms`
         self.documents.begin(states)
         early, self._early, self._early_bytes = self._early, [], 0
         try:

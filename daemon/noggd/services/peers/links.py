@@ -123,6 +123,7 @@ class Links:
                 self._remember(other)
             self.changed()
             log.info("linked to %s at %s", link.device, link.address)
+            await self.trust.note_refused(False)
             return True
 
     @staticmethod
@@ -141,7 +142,6 @@ class Links:
 
     async def _run_dialled(self, connection: DirectConnection, device: str, address: str) -> None:
         try:
-            await self.trust.note_refused(False)
             await self.serve(connection, device, dialled=True, address=address)
         except Exception:
             log.exception("a link to %s failed", device)
