@@ -18,7 +18,7 @@ from typing import Any
 from nogg.blocking import Connection
 from nogg.errors import ConnectionLost, NotRunning, Starting
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds for what takes moments; reached only by a test that fails."""
 
 NETWORK = ("--listen", "127.0.0.1:0", "--no-discovery")

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds; reached only by a test that fails."""
 
 

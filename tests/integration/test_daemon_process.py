@@ -251,7 +251,7 @@ def test_what_systemd_is_told(daemons: Daemons) -> None:
         assert manager.recv(4096).startswith(b"READY=1\nSTATUS=")
         with Connection(daemon.socket) as connection:
             assert connection.call("hello")["ready"], "ready means ready"
-        assert [manager.recv(4096) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+        assert all(manager.recv(4096).startswith(b"WATCHDOG=1\nSTATUS=") for _ in range(3))
         os.kill(daemon.pid, signal.SIGHUP)
         told = [manager.recv(4096)]
         while not told[-1].startswith(b"READY=1"):
@@ -259,7 +259,7 @@ def test_what_systemd_is_told(daemons: Daemons) -> None:
         assert any(each.startswith(b"RELOADING=1") for each in told)
         assert daemon.stop() == 0
         while not (last := manager.recv(4096)).startswith(b"STOPPING=1"):
-            assert last == b"WATCHDOG=1"
+            assert last.startswith(b"WATCHDOG=1")
 
 
 def test_a_passed_socket_is_served_and_never_removed(daemons: Daemons) -> None:
