@@ -197,6 +197,16 @@ class Batch:
         for name, session in self.replicas.sessions.items():
             self._take(document_of(name), [*session.maps.flush(), *session.compact(now, (device,))])
 
+    def become(self, device: str, members: frozenset[str], now: int) -> None:
+        """Go on as another device: take over what was written under the former id, as from one that left."""
+        former = self.replicas.device
+        self.replicas.device = device
+        self._person().maps.become(device)
+        for name, session in self.replicas.sessions.items():
+            self.touched.add(document_of(name))
+            session.maps.become(device)
+        self.exclude(former, members, now)
+
     def join(self, keep_username: bool) -> dict[str, int]:
         """Let go of what must not reach into the group that is joined; return what will be merged."""
         counted = {"sessions": 0, "references": 0}

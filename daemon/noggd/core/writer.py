@@ -57,6 +57,7 @@ class Core:
         loop: Loop | None = None,
     ) -> None:
         self.device = replicas.device
+        self._members = replicas.members
         self.clients = tuple(int(each) for each in str(history.meta["clients"]).split())
         """Every Y client id that this device ever wrote under, the present one last."""
         self.epoch = str(history.meta["epoch"])
@@ -174,6 +175,10 @@ class Core:
     def exclude(self, device: str, members: frozenset[str], reply: Reply) -> None:
         """Keep what a device wrote, in our own maps, and let it count no more."""
         self._submit(Item(lambda batch: batch.exclude(device, members, self.now()), reply))
+
+    def become(self, device: str, members: frozenset[str], reply: Reply) -> None:
+        """Go on under another device id, because the key is a new one; what was written so far is kept."""
+        self._submit(Item(lambda batch: batch.become(device, members, self.now()), reply))
 
     def join(self, keep_username: bool, reply: Reply) -> None:
         """Make the documents ready to be merged into a group's; replies {"sessions": n, "references": n}."""
@@ -304,6 +309,7 @@ class Core:
         self._schedule()
 
     def _finish(self, batch: Batch) -> None:
+        self.device, self._members = self._replicas.device, self._replicas.members
         for item in batch.items:
             for change in item.changes:
                 if change.revision != change.from_revision:
@@ -356,6 +362,7 @@ class Core:
 
     def _undo(self, batch: Batch, error: BaseException | None) -> None:
         """Take a batch back: nothing of it was kept. What did not fail itself is tried again."""
+        self._replicas.device, self._replicas.members = self.device, self._members
         self._stale |= batch.touched
         failed = batch.items if error is not None else [item for item in batch.items if item.failed]
         if error is None:

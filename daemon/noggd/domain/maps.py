@@ -131,6 +131,18 @@ class DeviceMaps:
 
     # Own writes
 
+    def become(self, device: str) -> None:
+        """Write under another device id from here on; what is this device's own stays so (active, its name)."""
+        former = self.own
+        self.device = device
+        if self.document is not None:
+            self.document.device = device
+        self.entries.setdefault(device, {})
+        self._sources = None
+        for key in ("a", "n"):
+            if key in former:
+                self.put(key, former[key])
+
     def begin(self) -> None:
         """Start an operation: what is put from here on can be taken back by `rollback`."""
         self._undo.clear()
