@@ -82,6 +82,14 @@ def test_what_a_stopping_daemon_refused_goes_to_the_next_one() -> None:
     assert calls.take_waiting() == [call]
 
 
+def test_the_client_s_own_calls_are_not_made_again_by_the_table() -> None:
+    calls = Calls()
+    call = Call("session.subscribe", {}, own=True)
+    number = json.loads(calls.send(call))["id"]
+    assert calls.answered(number, ShuttingDown()) is call
+    assert calls.take_waiting() == []
+
+
 def test_a_pairing_code_is_never_tried_twice() -> None:
     calls = Calls()
     call, number = sent(calls, "pair.join", code="1-a-b-c")

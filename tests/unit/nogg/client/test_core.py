@@ -222,6 +222,13 @@ def test_a_cut_in_the_middle_repeats_reads_and_fails_writes(wire: Wire) -> None:
     assert read.outcome()
 
 
+def test_half_a_line_of_a_lost_connection_is_forgotten(wire: Wire) -> None:
+    wire.core.receive(b'{"jsonrpc":"2.0","method":')
+    wire.cut()
+    wire.connect()
+    assert wire.core.phase is Phase.READY
+
+
 def test_calls_made_while_offline_are_sent_later(wire: Wire) -> None:
     wire.cut()
     call = wire.call("reference.register", microcosmID="a")
