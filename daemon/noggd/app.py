@@ -37,6 +37,9 @@ from noggd.storage.trust import Trust, open_trust
 STORE = "session.db"
 """The journal's file in the state dir."""
 
+KEY_CREDENTIAL = "noggd.device.pem"
+"""systemd's credential (LoadCredential=) that may hold the key of a device which is set up anew."""
+
 NAME_MAX = 64
 """Characters of a host's name that become the device's."""
 
@@ -154,8 +157,9 @@ async def signals(stop: Callable[[], None], reload: Callable[[], None]) -> Async
 
 @asynccontextmanager
 async def trusted(paths: Paths, name: str) -> AsyncIterator[Trust]:
-    """Open who is trusted; at a first start this makes the device's key."""
-    trust = await asyncio.to_thread(open_trust, paths.state, name)
+    """Open who is trusted; a first start makes the device's key, or takes it from the credential of that name."""
+    key = systemd.credential(KEY_CREDENTIAL)
+    trust = await asyncio.to_thread(open_trust, paths.state, name, given_key=key)
     try:
         yield trust
     finally:

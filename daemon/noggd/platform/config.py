@@ -20,6 +20,10 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("text", "json", "journal")
 
 
+FLAGS = {"discovery": "--no-discovery"}
+"""Flags that are not called like their setting."""
+
+
 class ConfigError(Exception):
     """A setting that cannot be used; the message names the file with its line, or the flag or variable."""
 
@@ -118,6 +122,15 @@ class Settings:
     device_name: str | None = None
     log_level: str = "info"
     log_format: str | None = None
+    origins: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    """Where the values that are no defaults came from: file and line, variable, or flag."""
+
+    def rows(self) -> list[dict[str, object]]:
+        """Return each setting as `{setting, value, origin}`."""
+        return [
+            {"setting": key, "value": getattr(self, key), "origin": self.origins.get(key, "default")}
+            for key in ROWS
+        ]
 
 
 def load(file: Path, *, required: bool, environ: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
@@ -126,24 +139,22 @@ def load(file: Path, *, required: bool, environ: Mapping[str, str], flags: Mappi
     A missing file is an error only if it is `required` (somebody named it). Flags that are None were not
     given. Raises ConfigError.
     """
-    values = _from_file(file, required=required)
+    values, origins = _from_file(file, required=required)
     for key, row in ROWS.items():
         variable = f"NOGG_{key.upper()}"
         if environ.get(variable):
             given: object = environ[variable].split(",") if key == "listen" else environ[variable]
-            values[key] = _parsed(row, given, f"${variable}")
+            origins[key] = f"${variable}"
+            values[key] = _parsed(row, given, origins[key])
         if flags.get(key) is not None:
-            values[key] = _parsed(row, flags[key], f"--{key.replace('_', '-')}")
-    return Settings(**values)
+            origins[key] = FLAGS.get(key) or f"--{key.replace('_', '-')}"
+            values[key] = _parsed(row, flags[key], origins[key])
+    return Settings(**values, origins=origins)
 
 
 def changed(old: Settings, new: Settings) -> tuple[list[str], list[str]]:
     """Name the settings that differ: those that take effect at once, and those that want a restart."""
-    differing = [
-        field.name
-        for field in dataclasses.fields(Settings)
-        if getattr(old, field.name) != getattr(new, field.name)
-    ]
+    differing = [key for key in ROWS if getattr(old, key) != getattr(new, key)]
     return [key for key in differing if ROWS[key].live], [key for key in differing if not ROWS[key].live]
 
 
@@ -153,13 +164,14 @@ def example() -> str:
     return head + "".join(f"\n# {row.help}\n#{key} = {row.example}\n" for key, row in ROWS.items())
 
 
-def _from_file(file: Path, *, required: bool) -> dict[str, Any]:
+def _from_file(file: Path, *, required: bool) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what the file sets, and on which line."""
     try:
         text = file.read_bytes().decode()
     except FileNotFoundError as error:
         if required:
             raise ConfigError(f"{file}: there is no such config file") from error
-        return {}
+        return {}, {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: cannot be read: {error}") from error
     try:
@@ -168,13 +180,14 @@ def _from_file(file: Path, *, required: bool) -> dict[str, Any]:
         place = re.search(r"at line (\d+)", str(error))
         line = int(place[1]) if place else text.count("\n") + 1
         raise ConfigError(f"{file}:{line}: {_key_on(text, line)}is not TOML: {error}") from error
-    values = {}
+    values, origins = {}, {}
     for key, value in given.items():
-        where = f"{file}:{_line_of(text, key)}: {key}"
+        origins[key] = f"{file}:{_line_of(text, key)}"
+        where = f"{origins[key]}: {key}"
         if key not in ROWS:
             raise ConfigError(f"{where} is no setting; there are {', '.join(ROWS)}")
         values[key] = _parsed(ROWS[key], value, where)
-    return values
+    return values, origins
 
 
 def _parsed(row: Row, value: object, where: str) -> Any:

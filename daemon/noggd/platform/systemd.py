@@ -13,6 +13,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 _FIRST_PASSED = 3  # SD_LISTEN_FDS_START
 
@@ -76,6 +77,16 @@ def _sockets(handles: range) -> Iterator[socket.socket]:
             yield passed
         else:
             passed.close()
+
+
+def credential(name: str) -> Path | None:
+    """Return the file of a credential that the unit was given (systemd.exec(5), CREDENTIALS), None without it.
+
+    Whose it is and which mode it has differs between versions; that we can read it is all that counts.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    path = Path(folder) / name if folder else None
+    return path if path is not None and path.is_file() else None
 
 
 def turn_away(line: bytes) -> None:

@@ -60,6 +60,13 @@ def make_key(path: Path) -> DeviceKey:
     return key
 
 
+def copy_key(source: Path, path: Path) -> DeviceKey:
+    """Put a key that came from elsewhere on disk, and return it. Raises StoreBroken if it is none of ours."""
+    key = load_key(source)
+    write_private(path, source.read_bytes())
+    return key.at(path)
+
+
 def load_key(path: Path) -> DeviceKey:
     """Read the key. Raises StoreBroken, and leaves the file as it is, if it cannot be read or is no key of ours."""
     try:

@@ -35,7 +35,7 @@ from noggd.domain.statements import (
 )
 from noggd.storage import trust_file
 from noggd.storage.keys import FILE as KEY_FILE
-from noggd.storage.keys import DeviceKey, make_key
+from noggd.storage.keys import DeviceKey, copy_key, make_key
 from noggd.storage.trust_file import NEXT_KEY_FILE, Peer, State
 
 __all__ = ["Peer", "State", "Trust", "open_trust"]
@@ -46,16 +46,20 @@ MAX_PEERS = 512
 """Devices that something is remembered of."""
 
 
-def open_trust(directory: Path, name: str) -> Trust:
+def open_trust(
+    directory: Path, name: str, *, given_key: Path | None = None, identity: str | None = None
+) -> Trust:
     """Read who is trusted; on a first start make the key and found a group of one for a new person.
 
-    `name` is what this device is then called, made into a valid name if it is none. Raises StoreBroken if
-    there is something that cannot be read.
+    `name` is what this device is then called, made into a valid name if it is none. A device that is set up
+    anew brings along the file of the key that it then has, or the id of the person whose it then is. Raises
+    StoreBroken if there is something that cannot be read.
     """
     found = trust_file.load(directory)
     if found is None:
-        key = make_key(directory / NEXT_KEY_FILE)
-        identity = identity_id(secrets.token_bytes(IDENTITY_BYTES))
+        new = directory / NEXT_KEY_FILE
+        key = make_key(new) if given_key is None else copy_key(given_key, new)
+        identity = identity or identity_id(secrets.token_bytes(IDENTITY_BYTES))
         genesis = make_genesis(key, device_name(name), identity, secrets.token_bytes(NONCE_BYTES))
         trust_file.save(directory, key.device, State(genesis), {})
         found = trust_file.load(directory)

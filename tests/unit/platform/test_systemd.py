@@ -59,6 +59,15 @@ def test_the_watchdog_wants_a_sign_every_third(
     assert systemd.watchdog_interval() == interval
 
 
+def test_a_credential_is_found_where_the_unit_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    assert systemd.credential("key") is None
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert systemd.credential("key") is None
+    (tmp_path / "key").touch()
+    assert systemd.credential("key") == tmp_path / "key"
+
+
 _CHILD = """
 import os, sys
 os.environ["LISTEN_PID"] = str(os.getpid() + int(sys.argv[1]))

@@ -314,3 +314,26 @@ async def test_a_crash_in_the_first_start_starts_again(state: Path) -> None:
     make_key(state / "device-new.pem")
     async with opened(state) as trust:
         assert set(trust.group.members) == {trust.device}
+
+
+async def test_a_device_that_is_set_up_anew_keeps_its_key_or_its_person(state: Path, tmp_path: Path) -> None:
+    trust = open_trust(state, "laptop")
+    device, person = trust.device, trust.group.identity
+    await trust.close()
+    anew = tmp_path / "anew"
+    anew.mkdir()
+    same = open_trust(anew, "laptop", given_key=state / "device.pem", identity=person)
+    assert (same.device, same.group.identity) == (device, person)
+    await same.close()
+    again = open_trust(anew, "laptop", given_key=state / "trust.json")
+    assert again.device == device, "later starts look at nothing that is given"
+    await again.close()
+
+
+def test_what_is_no_key_is_not_taken_for_one(state: Path, tmp_path: Path) -> None:
+    anew = tmp_path / "anew"
+    anew.mkdir()
+    (tmp_path / "no.pem").write_text("nothing")
+    with pytest.raises(StoreBroken):
+        open_trust(anew, "laptop", given_key=tmp_path / "no.pem")
+    assert list(anew.iterdir()) == []
