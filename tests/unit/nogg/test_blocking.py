@@ -24,7 +24,7 @@ class Daemon:
         self._listener.bind(str(path))
         self._listener.listen()
         self._play = play
-        self._thread = threading.Thread(target=self._serve)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def _serve(self) -> None:
@@ -117,6 +117,7 @@ def test_a_late_reply_is_not_taken_for_the_next_one(daemon: Callable[[Play], Pat
         gate.set()
         connection.timeout = 10
         assert connection.call("next") == "right"
+        assert not connection._replies, "late replies must not pile up"
 
 
 def test_a_call_that_says_how_long_it_may_take_gets_that_time(daemon: Callable[[Play], Path]) -> None:

@@ -74,6 +74,7 @@ def test_without_a_flag_a_client_tries_the_user_s_socket_first_and_the_system_s_
     assert places[0] == paths.socket_path(environ=RUNTIME)
     assert places[-1] == Path("/run/noggd/noggd.sock")
     assert Path("/home/ada/.local/state/noggd/run/noggd.sock") in places
+    assert not [place for place in places[1:] if place.is_relative_to("/run/user")]
     assert len(set(places)) == len(places)
 
 

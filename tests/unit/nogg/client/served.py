@@ -18,6 +18,7 @@ class Served:
         self.path = path
         self.daemon = FakeDaemon()
         self.lock = threading.RLock()
+        self.left = threading.Condition(self.lock)
         self.connections: list[tuple[socket.socket, Peer]] = []
         self.deaf = False  # reads and never answers
         self._threads: list[threading.Thread] = []
@@ -62,8 +63,13 @@ class Served:
             for connection, _ in self.connections:
                 connection.sendall(data)
 
+    def wait_until_alone(self) -> None:
+        """Until every client has closed its connection."""
+        with self.left:
+            assert self.left.wait_for(lambda: not self.connections, timeout=10)
+
     def _begin(self, work: Any, *arguments: object) -> None:
-        thread = threading.Thread(target=work, args=arguments)
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -90,6 +96,7 @@ class Served:
             if peer in self.daemon.peers:
                 self.daemon.peers.remove(peer)
             self.connections = [each for each in self.connections if each[1] is not peer]
+            self.left.notify_all()
 
     def _read(self, connection: socket.socket) -> bytes:
         try:

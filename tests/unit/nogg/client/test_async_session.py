@@ -157,6 +157,11 @@ async def test_but_not_for_ever(served: Served) -> None:
         await connected.next()
         with pytest.raises(errors.NotRunning):
             await session.register_reference("a")
+        served.start()
+        assert await connected.next() is True
+        await session.get_reference("a")
+        assert "reference.register" not in served.daemon.seen, "a call that was given up is not made later"
+        assert session._shell.link._backoff.next() == 0, "and the connection that stands counts"
 
 
 async def test_a_deaf_daemon_is_a_timeout(served: Served) -> None:
@@ -235,6 +240,15 @@ async def test_disposing(served: Served) -> None:
         await session.register_reference("a")
     assert heard.nothing()
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "nogg reconnect"]
+
+
+async def test_after_disposing_nothing_is_opened(served: Served) -> None:
+    session = nogg.AsyncSession(socket=served.path)
+    await session.dispose()
+    with pytest.raises(errors.Disposed):
+        await session.open()
+    await asyncio.to_thread(served.wait_until_alone)
+    assert served.daemon.seen == []
 
 
 async def test_disposing_while_the_daemon_is_away(served: Served, session: nogg.AsyncSession) -> None:

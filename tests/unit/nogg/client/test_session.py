@@ -237,6 +237,17 @@ def test_after_a_restart_it_goes_on_where_it_was(served: Served, session: nogg.S
     assert session.register_reference("after")
 
 
+def test_a_connection_that_stands_makes_the_next_attempt_immediate(
+    served: Served, session: nogg.Session
+) -> None:
+    served.stop()
+    with pytest.raises(errors.NotRunning):
+        session.set_active(None, timeout=0.2)
+    served.start()
+    session.set_active(None)
+    assert session._shell.link._backoff.next() == 0
+
+
 def test_without_listeners_a_call_reconnects(served: Served, session: nogg.Session) -> None:
     session.get()
     served.stop()
