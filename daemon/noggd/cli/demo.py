@@ -18,7 +18,7 @@ from noggd.cli.output import style
 from noggd.cli.state import State
 from noggd.cli.throwaway import Device, knock
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 """Seconds after which something that should have arrived counts as lost."""
 _STEP = 0.005
 
@@ -95,12 +95,12 @@ def _start(laptop: Device, phone: Device) -> list[str]:
 def _pair(laptop: Device, phone: Device) -> list[str]:
     invitation = laptop.call("pair.invite")
     address = invitation["addresses"][0]
-    joined = phone.call("pair.join", code=invitation["code"], address=address)
+    phone.call("pair.join", code=invitation["code"], address=address)
     until("the devices are connected", lambda: _online(laptop) and _online(phone))
     return [
         f"laptop$ nogg pair                       shows {invitation['code']}",
         f"phone$  nogg pair {invitation['code']} --address {address}",
-        f"paired: the phone trusts {joined['device']['name']}'s key and the other way round, no key was copied",
+        "paired: each trusts the other's key now, and nobody had to copy one",
     ]
 
 
@@ -140,8 +140,7 @@ def _merge(laptop: Device, phone: Device) -> list[str]:
     expect(laptop.look(STUDIO) is not None, "the laptop lost an answered registration")
     for device in (laptop, phone):
         until(f"the {device.name} has password and view", lambda device=device: _whole(device))  # type: ignore[misc]
-    both = [_shared(device) for device in (laptop, phone)]
-    expect(both[0] == both[1], "the two devices do not agree")
+    until("the two devices agree", lambda: _shared(laptop) == _shared(phone))
     return [
         "laptop  has everything that it had answered, and the phone's change too",
         f"both    {GARDEN}: password from the laptop, view from the phone",

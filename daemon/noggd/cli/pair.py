@@ -86,13 +86,13 @@ def _count(number: int, what: str) -> str:
 
 
 def _invite(state: State, ttl: int, *, wait: bool, qr: bool) -> None:
-    if wait:
-        state.ask("session.subscribe", keys=["devices"])  # who subscribed to anything is told of pairing too
-    answer = state.call("pair.invite", ttl_s=ttl)
-    state.output.result(answer, lambda: _invitation(answer, qr=qr and sys.stdout.isatty()))
     if not wait:
+        _show(state, state.call("pair.invite", ttl_s=ttl), qr=qr)
         return
+    state.ask("session.subscribe", keys=["devices"])  # who subscribed to anything is told of pairing too
     try:
+        answer = state.call("pair.invite", ttl_s=ttl)
+        _show(state, answer, qr=qr)
         device = _wait_for_join(state, answer["expires_at"])
     except KeyboardInterrupt:
         state.call("pair.cancel")  # the code must not outlive the person who showed it
@@ -101,6 +101,10 @@ def _invite(state: State, ttl: int, *, wait: bool, qr: bool) -> None:
         {"device": device},
         lambda: [f"paired with {printable(device.get('name', ''))} ({device.get('id', '')})"],
     )
+
+
+def _show(state: State, answer: dict[str, Any], *, qr: bool) -> None:
+    state.output.result(answer, lambda: _invitation(answer, qr=qr and sys.stdout.isatty()))
 
 
 def _invitation(answer: dict[str, Any], *, qr: bool) -> Iterator[str]:

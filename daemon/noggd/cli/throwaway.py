@@ -12,7 +12,7 @@ from nogg.blocking import Connection
 from nogg.errors import ConnectionLost, NotRunning, Starting
 from noggd.cli.exits import Failure
 
-_READY_LIMIT = 15.0  # seconds
+_READY_LIMIT = 30.0  # seconds; it takes less than one on a machine that has time
 _STEP = 0.02
 _PATIENCE = 20.0  # seconds for one reply
 _KNOCK_LIMIT = 5.0  # seconds that a refusal may take
