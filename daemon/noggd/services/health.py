@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,9 @@ FAST_SYNC = 20e-6
 Check = dict[str, Any]
 
 
+@cache
 def own_version() -> str:
-    """Return the version of this installation."""
+    """Return the version of this installation; found once, for it is read from files."""
     try:
         return version("noggd")
     except PackageNotFoundError:
@@ -196,6 +198,7 @@ def check(name: str, ok: bool, message: str, fix: str) -> Check:
     return {"name": name, "ok": ok, "message": message, "fix": None if ok else fix}
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the versions of what this daemon is made of."""
     found = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
