@@ -248,6 +248,8 @@ def test_what_the_daemon_says_is_what_is_declared(daemon: Daemon, one: nogg.Sess
         ("identity.set", {"username": "Ada"}),
         ("device.list", {}),
         ("device.rename", {"name": "laptop"}),
+        ("pair.invite", {}),
+        ("pair.cancel", {}),
         ("sync.status", {}),
         ("daemon.status", {}),
         ("daemon.doctor", {}),
@@ -261,7 +263,9 @@ def test_what_the_daemon_says_is_what_is_declared(daemon: Daemon, one: nogg.Sess
             result = connection.call(method, **params)
             METHODS[method].check_result(result)
         told = [connection._notifications.popleft() for _ in range(len(connection._notifications))]
-    assert {"session.changed", "identity.changed", "device.changed"} <= {each.method for each in told}
+    assert {"session.changed", "identity.changed", "device.changed", "pair.changed"} <= {
+        each.method for each in told
+    }
     for notification in told:
         NOTIFICATIONS[notification.method].check(notification.params)
 
