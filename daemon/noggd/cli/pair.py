@@ -14,6 +14,9 @@ from noggd.cli.exits import NOT_PERMITTED, Failure, usage
 from noggd.cli.output import Waiting, note, printable, style
 from noggd.cli.state import State
 
+JOIN_PATIENCE = 120.0
+"""Seconds that joining may take: finding the other device, trying its addresses in turn, merging."""
+
 
 @click.command(cls=Command)
 @click.argument("code", metavar="[CODE]", nargs=-1)
@@ -57,7 +60,8 @@ def _join(state: State, code: str, address: str | None, *, yes: bool) -> None:
         given["address"] = address
     waiting = Waiting("Pairing")
     try:
-        answer = state.call("pair.join", **given)
+        with state.connect(timeout=JOIN_PATIENCE) as connection:
+            answer = connection.call("pair.join", **given)
     finally:
         waiting.done()
     merged = answer["merged"]
