@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(argv)
     os.umask(0o077)  # second line of defence: what is made says its mode itself
     places = paths.resolve(socket=given.socket, state_dir=given.state_dir, config=given.config)
+    if os.environ.get("STATE_DIRECTORY") == str(places.state):
+        places = places._replace(state=places.state.resolve())  # with DynamicUser= systemd makes it a symlink
     flags = {
         "listen": given.listen,
         "discovery": False if given.no_discovery else None,

@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).parents[2]
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The booted system, with noggd in /opt/noggd, alice and bob."""
     wheels = tmp_path_factory.mktemp("wheels")
+    wheels.chmod(0o755)  # people of the lab install it too
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels)]
     subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)
     try:

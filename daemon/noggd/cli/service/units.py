@@ -19,7 +19,7 @@ MARK = (
 """First line of every file that an installation writes: what lacks it is somebody else's."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./~-]")
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9_@%+=,./~-]")
+_UNSAFE = re.compile(r"""["'\\$]""")
 
 
 def shipped(name: str) -> str:
@@ -35,26 +35,33 @@ def shipped(name: str) -> str:
 def with_command(unit: str, command: Iterable[str]) -> str:
     """Return the text of a service in which ExecStart= runs this command."""
     program, *arguments = command
-    line = " ".join([word(program), *(word(each).replace("$", "$$") for each in arguments)])
+    if _UNSAFE.search(
+        program
+    ):  # systemd runs no such program, or another, but takes it as an argument
+        program, arguments = "/usr/bin/env", [program, *arguments]
+    line = " ".join([word(program), *(word(each.replace("$", "$$")) for each in arguments)])
     changed, count = re.subn(r"^ExecStart=.*$", lambda _: f"ExecStart={line}", unit, flags=re.MULTILINE)
     assert count == 1, "a service has one command"
     return changed
 
 
 def word(text: str) -> str:
-    """Write a word of a command line or of Environment=."""
-    return _escaped(text, _PLAIN)
+    """Write a word of a command line or of Environment=: what could mean something stands in hexadecimal."""
+    raw = _checked(text).encode("utf-8", "surrogateescape")
+    written = "".join(chr(byte) if _PLAIN.fullmatch(chr(byte)) else f"\\x{byte:02x}" for byte in raw)
+    return written.replace("%", "%%")
 
 
 def path_word(text: str) -> str:
-    """Write a path of BindPaths= and its kin, in which a colon divides source and target."""
-    return _escaped(text, _PLAIN_PATH)
+    """Write a path of BindPaths= and its kin, where only newer versions of systemd know hexadecimal."""
+    if ":" in text:
+        raise Failure(f"a path with a colon cannot stand in a unit: {text!r}")
+    if _PLAIN.sub("", _checked(text)):
+        text = '"' + re.sub(r"""(["'\\])""", r"\\\1", text) + '"'
+    return text.replace("%", "%%")
 
 
-def _escaped(text: str, plain: re.Pattern[str]) -> str:
-    """Write every byte that could mean something in hexadecimal, which systemd reads the same in all places."""
-    raw = text.encode("utf-8", "surrogateescape")
-    if b"\n" in raw or b"\0" in raw:
+def _checked(text: str) -> str:
+    if "\n" in text or "\0" in text:
         raise Failure(f"a path with a line break cannot stand in a unit: {text!r}")
-    written = "".join(chr(byte) if plain.fullmatch(chr(byte)) else f"\\x{byte:02x}" for byte in raw)
-    return written.replace("%", "%%")
+    return text
