@@ -51,6 +51,7 @@ class DeviceMaps:
         self._own_replaced = False
         self._secret_left = False
         self._sources: list[tuple[str, dict[str, Entry]]] | None = None
+        self._adopted: dict[str, dict[str, Entry]] = {}
         if document is not None:
             for name, stored in document.devices().items():
                 self.entries[name] = self._parsed(stored)
@@ -90,28 +91,36 @@ class DeviceMaps:
     def sources(self) -> list[tuple[str, dict[str, Entry]]]:
         """The maps that count: those of members, and what members adopted from devices that left.
 
-        Gathered when it is asked for after something that may have changed the list, because that is linear in
-        the number of entries.
+        Gathered when it is asked for after the list of maps has changed, because that is linear in the number
+        of entries; single adopted entries are kept in step by `_readopt`.
         """
         if self._sources is None:
-            self._sources = self._gathered()
+            counting = [(name, map_) for name, map_ in self.entries.items() if self._is_counted(name)]
+            self._adopted = {}
+            self._sources = counting
+            for _, map_ in list(counting):
+                for key in map_:
+                    if key[0] == "x":
+                        self._readopt(key)
         return self._sources
 
-    def _gathered(self) -> list[tuple[str, dict[str, Entry]]]:
-        counting = {
-            name: map_
-            for name, map_ in self.entries.items()
-            if self.members is None or name in self.members or name == self.device
-        }
-        adopted: dict[str, dict[str, Entry]] = {}
-        for map_ in counting.values():
-            for key, entry in map_.items():
-                inner = adopted_key(key) if key[0] == "x" else None
-                if inner is not None:
-                    origin = adopted.setdefault(inner[0], {})
-                    if inner[1] not in origin or origin[inner[1]].stamp < entry.stamp:
-                        origin[inner[1]] = entry
-        return [*counting.items(), *adopted.items()]
+    def _is_counted(self, device: str) -> bool:
+        return self.members is None or device in self.members or device == self.device
+
+    def _readopt(self, key: str) -> None:
+        """Take into the sources what became of an adopted entry: the newest counts where several took it over."""
+        inner = adopted_key(key) if key[0] == "x" else None
+        if inner is None or self._sources is None:
+            return
+        device, plain = inner
+        held = [map_[key] for name, map_ in self.entries.items() if key in map_ and self._is_counted(name)]
+        if held and device not in self._adopted:
+            self._adopted[device] = {}
+            self._sources.append((device, self._adopted[device]))
+        if held:
+            self._adopted[device][plain] = max(held, key=lambda entry: entry.stamp)
+        elif device in self._adopted:
+            self._adopted[device].pop(plain, None)
 
     def each(self, key: str) -> Iterator[tuple[str, Entry]]:
         """Yield (device, entry) of a key for every device whose word counts."""
@@ -154,8 +163,7 @@ class DeviceMaps:
             _restore(self.own, key, _UNTOUCHED if entry is None else entry)
             _restore(self._pending, key, pending)
             _restore(self._later, key, later)
-            if key[0] == "x":
-                self._sources = None
+            self._readopt(key)
         self._undo.clear()
         for victim in list(self._erase)[self._erased_before :]:
             del self._erase[victim]
@@ -171,8 +179,7 @@ class DeviceMaps:
         else:
             self.own[key] = entry
             self._pending[key] = encode(entry)
-        if key[0] == "x":
-            self._sources = None
+        self._readopt(key)
 
     def put_later(self, key: str, entry: Entry) -> None:
         """Write an own entry that may wait: it reaches the document after `hurry`."""
@@ -242,8 +249,7 @@ class DeviceMaps:
             updates.append(self.document.write(self._pending, self._erase))
         for device, key in self._erase:
             self._note_secret(key, self.entries.get(device, {}).pop(key, None))
-        if any(key[0] == "x" for _, key in self._erase):
-            self._sources = None
+            self._readopt(key)
         self._pending, self._erase = {}, {}
         self._undo.clear()
         return [update for update in updates if update is not None]
@@ -280,8 +286,8 @@ class DeviceMaps:
                     self._sources = None
                 changed |= self._take(self.entries[device], stored)
         changed |= self._repair(ours, useless)
-        if any(key[0] == "x" for key in changed):
-            self._sources = None
+        for key in changed:
+            self._readopt(key)
         return {inner[1] if (inner := adopted_key(key)) else key for key in changed}
 
     def _take(self, entries: dict[str, Entry], stored: dict[str, Any]) -> set[str]:
