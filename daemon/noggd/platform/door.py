@@ -24,6 +24,7 @@ class Door:
         self.limit = limit
         self.limit_each = limit_each
         self.turned_away = 0
+        self._shut = False
         self._waiting: dict[Any, str] = {}
         self._each: Counter[str] = Counter()
 
@@ -53,10 +54,14 @@ class Door:
             raise
         return listener
 
+    def shut(self) -> None:
+        """Let nobody in any more."""
+        self._shut = True
+
     def enter(self, peer: Any) -> bool:
         """Take note of a new connection from a socket address; False if there is no room for it."""
         host = str(peer[0])
-        if len(self._waiting) >= self.limit or self._each[host] >= self.limit_each:
+        if self._shut or len(self._waiting) >= self.limit or self._each[host] >= self.limit_each:
             self.turned_away += 1
             return False
         self._waiting[peer] = host

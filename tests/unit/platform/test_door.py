@@ -27,6 +27,13 @@ def test_who_left_makes_room_once() -> None:
     assert not door.enter(("a", 3))
 
 
+def test_a_door_that_is_shut_lets_nobody_in() -> None:
+    door = Door()
+    assert door.enter(("a", 1))
+    door.shut()
+    assert not door.enter(("a", 2))
+
+
 def test_accepted_connections_stand_in_the_door_until_they_close() -> None:
     door = Door(limit=2, limit_each=2)
     with door.listen("127.0.0.1", 0) as listener:

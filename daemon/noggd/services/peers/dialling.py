@@ -184,6 +184,8 @@ async def open_connection(
         port=port,
         ssl=context,
         server_hostname="",
+        ssl_handshake_timeout=CONNECT_TIMEOUT,
+        ssl_shutdown_timeout=CLOSE_TIMEOUT,
         create_connection=kind,
         proxy=None,
         compression=None,

@@ -66,6 +66,9 @@ class Home(Protocol):
     def progressed(self, link: Link) -> None:
         """Take note that more is known of what a peer has stored."""
 
+    async def mend_clock(self) -> None:
+        """Stamp anew what was written while the clock ran ahead of that of a peer, which now agrees with it."""
+
     def forgotten(self, link: Link) -> None:
         """Take note that a peer knows more of what we wrote than we do."""
 
@@ -211,10 +214,14 @@ class Link:
                 if self.hello.digest != greeting.digest:
                     self.say_statements()
                     await self._agreed.wait()
+                if abs(self.ahead) <= MAX_AHEAD:
+                    await self.home.mend_clock()
         except TimeoutError:
             self.end(TRY_AGAIN, "the greeting took too long")
-            return
-        self.home.core.state(self._begin)
+        except NoggError as error:
+            self._failed(error)
+        else:
+            self.home.core.state(self._begin)
 
     def _begin(self, states: States | NoggError) -> None:
         if self._ended:
@@ -311,18 +318,29 @@ class Link:
     def _heard(self, hello: Hello) -> None:
         self.hello = hello
         self.ahead = self.home.now() - hello.clock
-        held_back = self.ahead > MAX_AHEAD
-        if held_back is not self.held_back:
+        if self.ahead > MAX_AHEAD and not self.held_back:
             log.warning(
-                "the clock is %d s ahead of that of %s: changes are %s",
+                "the clock is %d s ahead of that of %s: changes are held back until it is mended",
                 self.ahead // 1000,
                 self.device,
-                "held back until it is mended" if held_back else "sent again",
             )
-            self.documents.hold_back(held_back)
+            self.documents.hold_back(True)
+        elif self.ahead <= MAX_AHEAD and self.held_back:
+            self._mending = asyncio.ensure_future(self._release())
         self.home.heard(self, hello)
         if not self._greeted.done():
             self._greeted.set_result(None)
+
+    async def _release(self) -> None:
+        """Send again what was held back, now that the clock is mended."""
+        try:
+            await self.home.mend_clock()
+        except NoggError as error:
+            self._failed(error)
+            return
+        if self.ahead <= MAX_AHEAD and not self._ended:
+            log.info("the clock agrees with that of %s again: changes are sent", self.device)
+            self.documents.hold_back(False)
 
     # Documents
 

@@ -18,11 +18,12 @@ from nogg.errors import NoggError
 from noggd.core import Core
 from noggd.core.asking import ask
 from noggd.domain.addresses import parse_address
+from noggd.domain.hlc import milliseconds
 from noggd.domain.statements import Remove
 from noggd.services.peers.connection import DirectConnection
 from noggd.services.peers.documents import States
 from noggd.services.peers.hello import Hello
-from noggd.services.peers.link import CLONE, GOING_AWAY, NORMAL, TRY_AGAIN, Link
+from noggd.services.peers.link import CLONE, GOING_AWAY, MAX_AHEAD, NORMAL, TRY_AGAIN, Link
 from noggd.storage.trust import Trust
 
 SAME_MOMENT: Final = 10.0
@@ -192,6 +193,13 @@ class Links:
         """Let those who wait for it see that more is known of what a peer has stored."""
         for waiter in list(self._waiters):
             waiter()
+
+    async def mend_clock(self) -> None:
+        """Stamp anew what was written while the clock ran ahead. Raises StorageFailed."""
+        if milliseconds(self.core.clock) > self.now() + MAX_AHEAD:
+            mended = await ask(self.core.mend_clock)
+            if mended:
+                log.warning("the clock is mended: %d acts from the future were stamped anew", mended)
 
     def forgotten(self, link: Link) -> None:
         """Begin to start over: the next link fetches the peer's documents."""

@@ -7,6 +7,7 @@ and the gate lets them reach `/pair` and nothing else. Not here: what is said on
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import socket
@@ -123,6 +124,7 @@ class Listener:
             sock=listening,
             ssl=self.context,
             ssl_handshake_timeout=OPEN_TIMEOUT,
+            ssl_shutdown_timeout=CLOSE_TIMEOUT,
             process_request=self._gate,
             create_connection=IncomingConnection,
             compression=None,
@@ -137,6 +139,11 @@ class Listener:
 
     async def close(self) -> None:
         """Accept nobody more, and wait until everybody who is in has gone."""
+        self.door.shut()
+        await asyncio.sleep(
+            0
+        )  # asyncio must have begun with what it accepted: closing under it leaks a socket
+        await asyncio.sleep(0)
         for server in self._servers:
             server.close()
         for server in self._servers:

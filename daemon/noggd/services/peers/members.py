@@ -75,14 +75,23 @@ class Members:
             if (core.identity_id, core.aliases) != (group.identity, group.aliases):
                 core.identity_id, core.aliases = group.identity, group.aliases
                 core.announce_identity()
+            if core.device != trust.device:
+                await ask(lambda reply: core.become(trust.device, trust.counted, reply))
             members, former = frozenset(group.members), trust.to_take_over
+            waiting = former
             for device in sorted(former):
-                await ask(lambda reply, device=device: core.exclude(device, members, reply))  # type: ignore[misc]
+                waiting -= {device}
+                await self._take_over(device, members | waiting)
             if former:
                 await trust.note_taken_over(former)
             elif members != self._counted:
                 await ask(lambda reply: core.set_members(members, reply))
             self._counted = members
+
+    async def _take_over(self, device: str, counted: frozenset[str]) -> None:
+        """Take over what a device had written. Who is yet to be taken over must still count, or is lost."""
+        core = self._core
+        await ask(lambda reply: core.exclude(device, counted, reply))
 
     # Acts
 
@@ -100,10 +109,10 @@ class Members:
     async def leave(self) -> None:
         """Leave the group, tell it as far as it can be reached, and go on alone with the data.
 
-        With a new key if the old one was removed, or may have been.
+        With a new key if the old one was removed, or may have been. A device that is alone stays as it is.
         """
         trust = self._trust
-        if len(trust.group.members) < 2 and not trust.removed:
+        if len(trust.group.members) < 2 and not trust.removed and not trust.state.refused:
             return
         name = self._core.device_names.get(trust.device) or trust.name_of(trust.device)
         if not trust.removed:

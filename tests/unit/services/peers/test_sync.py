@@ -139,9 +139,26 @@ async def test_a_clock_far_ahead_holds_its_changes_back_until_it_is_mended(tmp_p
         await until(lambda: b.has() == {"from.the.future", "from.now"})
         assert a.has() == {"from.now"}
         b.skew = 0
-        b.peers._links.chosen()[0].say_hello()
         a.peers._links.chosen()[0].say_hello()
         await until(lambda: a.has() == b.has())
+        for device in (a, b):
+            stamped = device.core.view("default").references["from.the.future"].last_accessed
+            assert stamped <= a.now()
+
+
+async def test_a_clock_that_is_mended_while_the_daemon_is_down(tmp_path: Path) -> None:
+    async with devices(tmp_path, "a", "b") as (a, b):
+        await paired(a, b)
+        await b.stop()
+        b.skew = 20 * 60 * 1000
+        await b.start()
+        await b.register("from.the.future")
+        await b.stop()
+        b.skew = 0
+        await b.start()
+        await until(lambda: a.has() == {"from.the.future"})
+        assert a.core.view("default").references["from.the.future"].last_accessed <= a.now()
+        assert b.core.view("default").references["from.the.future"].last_accessed <= a.now()
 
 
 async def test_summaries_repair_what_was_lost_without_a_trace(tmp_path: Path) -> None:
