@@ -1,6 +1,7 @@
 """Every method against a real daemon: what it answers fits its declaration, and is there after a restart."""
 
 import json
+import random
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,6 +176,16 @@ def test_export_and_import(app: App, session: str) -> None:
     assert app("session.import", session=copy, document=json.dumps(document))["skipped"] == 1
     (reference,) = app("session.get", session=copy)["microcosms"]
     assert (reference["password"], reference["lastAccessed"]) == ("p", 5)
+
+
+def test_lists_are_in_the_recorded_order_of_the_seed(app: App, session: str) -> None:
+    recorded = json.loads((Path(__file__).parents[1] / "vectors" / "order.json").read_text())
+    shuffled = random.Random(1).sample(recorded, len(recorded))
+    app("session.set", session=session, microcosms=[{"microcosmID": name} for name in shuffled])
+    listed = app("reference.list", session=session)["references"]
+    assert [one["microcosmID"] for one in listed] == recorded
+    assert app("session.get", session=session)["microcosms"] == listed
+    assert list(app("session.subscribe", session=session)["set"]) == recorded
 
 
 def test_subscriptions(app: App, shared: Daemon, session: str) -> None:
