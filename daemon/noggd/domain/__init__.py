@@ -1,1 +1,4 @@
-"""The rules, pure: documents and their merge, pairing, membership. No I/O, no clock, no tasks: time is an argument."""
+"""The rules, pure: documents and their merge, pairing, membership.
+
+No I/O, no clock, no tasks, no randomness: time and chance are arguments.
+"""

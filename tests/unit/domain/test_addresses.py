@@ -26,9 +26,11 @@ def test_addresses_are_read_and_printed(text: str, address: tuple[str, int], pri
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":1", "a:", "a:0", "a:65536", "a:-1", "a:+1", "a:\u0661", "a b:1", "[::1", "[::1]x", "[x]:1", "[1.2.3.4]x:1",
-     "http://a:1", "a/b:1", "user@a:1", "a..b:1", "-a:1", "[fe80::1%]:1", "[fe80::1%a b]:1", "a" * 300,
-     "é:1"],
+    [
+        "", ":1", "a:", "a:0", "a:65536", "a:-1", "a:+1", "a:\u0661", "a b:1", "[::1", "[::1]x", "[x]:1",
+        "[1.2.3.4]x:1", "http://a:1", "a/b:1", "user@a:1", "a..b:1", "-a:1", "[fe80::1%]:1", "[fe80::1%a b]:1",
+        "a" * 300, "é:1",
+    ],
 )  # fmt: skip
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError):
