@@ -265,5 +265,5 @@ def test_waiting_calls_are_told_that_it_stops(daemons: Daemons) -> None:
 
 def test_every_method_was_called() -> None:
     """The last of this module: what is missing here is named."""
-    elsewhere = {"device.leave", "pair.invite"}  # with two devices: tests/integration/test_devices.py
+    elsewhere = {"device.leave", "pair.invite"}  # with two devices: test_two_devices.py, test_cli_devices.py
     assert METHODS.keys() - App.called <= elsewhere
