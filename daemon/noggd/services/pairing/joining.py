@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from nogg.errors import InvalidParams, PairingFailed, ProtocolError
@@ -37,8 +38,8 @@ HINTS: Final = {
 }
 
 Json = dict[str, Any]
-Locate = Callable[[int], Awaitable[list[str]]]
-"""Find the addresses of devices that announce a window of this number on the local network."""
+Locate = Callable[[int], Awaitable[list[list[str]]]]
+"""Find the addresses of each of the devices that announce a window of this number on the local network."""
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class Joiner:
                 "more than one device announces this number",
                 hint="add --address HOST:PORT as the right device shows it, or use its ticket",
             )
-        return found
+        return found[0]
 
     async def _meet(self, where: list[str], device: str | None) -> Host:
         if not where:
@@ -149,9 +150,9 @@ class Joiner:
                 pake.begin, code.password, inviter=False, random=secrets.token_bytes
             )
             joining = Joining(code, trust.key, shown, exchange, told)
-            await host.send(joining.element())
+            await _say(host, joining.element())
             proof = await asyncio.to_thread(joining.proof, await _receive(host))
-            await host.send(proof)
+            await _say(host, proof)
             return await asyncio.to_thread(joining.finish, await _receive(host))
         except Refused as refused:
             if refused.reason == "removed":
@@ -180,6 +181,12 @@ class Joiner:
         await self._trust.joined()
         await self.network.apply_members()
         return merged
+
+
+async def _say(host: Host, message: bytes) -> None:
+    """Send a message; to a host that has hung up, why it did is still to be read."""
+    with suppress(EOFError):
+        await host.send(message)
 
 
 async def _receive(host: Host) -> bytes:
