@@ -1,6 +1,6 @@
 """The daemon as the list of its parts: what is opened, in which order, and so in which order it is closed.
 
-    lock ─ sockets (hello answers) ─ trust ─ store ─ core ─ pairing and peers ─ local API (everything answers)
+    lock ─ sockets (hello answers) ─ trust ─ store ─ core ─ pairing and peers ─ local API (everything answers) ─ discovery
 
 Stopping goes the other way: apps are answered, links are closed, the core is drained, apps are told, and the lock
 goes last. Nothing here decides anything about sessions or devices.
@@ -26,10 +26,11 @@ from noggd.platform.clock import now_ms
 from noggd.platform.config import ConfigError, Settings, changed
 from noggd.platform.files import InstanceLock, private_directory
 from noggd.platform.unix_socket import ListeningSocket
+from noggd.services.discovery import Discovery, Surroundings
 from noggd.services.health import Facts, Health, own_version
 from noggd.services.lifeline import lifeline
-from noggd.services.local_api import Parts, Server, listen
-from noggd.services.pairing import open_pairing
+from noggd.services.local_api import Parts, listen
+from noggd.services.pairing import Pairing, open_pairing
 from noggd.services.peers import Peers, open_peers
 from noggd.storage.journal import Journal
 from noggd.storage.trust import Trust, open_trust
@@ -57,24 +58,39 @@ async def run(settings: Settings, paths: Paths, reload: Callable[[], Settings]) 
     name = settings.device_name or socket.gethostname()[:NAME_MAX] or "device"
     face = Face(name)
     stop = asyncio.Event()
-    with InstanceLock(paths.state), local_sockets(paths) as door:
+    reloader = Reloader(settings, reload)
+    with InstanceLock(paths.state) as lock, local_sockets(paths) as door:
         async with (
-            signals(stop.set, Reloader(settings, reload)),
+            signals(stop.set, reloader),
             listen(door.sockets, face.about) as api,
             trusted(paths, name) as trust,
             stored(paths) as journal,
             open_core(journal, trust.device, trust.counted, now_ms) as core,
         ):
             await introduce(core, trust, name)
+            finder = Discovery(trust, now_ms) if settings.discovery else None
             async with (
-                open_pairing(core, trust, now_ms) as pairing,
+                open_pairing(core, trust, now_ms, finder.locate if finder else None) as pairing,
                 open_peers(core, trust, now_ms, settings.listen, pairing) as peers,
             ):
                 await pairing.attach(peers)
                 face.core = core
-                health = Health(facts(core, journal, paths, door, peers, api, stop.set))
+                about = Facts(
+                    core=core,
+                    journal=journal,
+                    lock=lock,
+                    places=paths,
+                    settings=lambda: reloader.settings,
+                    socket=door.path,
+                    peers=lambda: peers.status()["peers"],
+                    connections=lambda: len(api.connections),
+                    subscriptions=lambda: len(api.hub),
+                    stop=stop.set,
+                )
+                health = Health(about)
                 alive = lifeline(core.prove, lambda: tell(health, WATCHDOG=1), systemd.watchdog_interval())
-                async with api.serving(Parts(core, pairing, peers, health)), alive:
+                found = discovered(finder, trust, pairing, peers)
+                async with api.serving(Parts(core, pairing, peers, health)), alive, found:
                     spare_the_collector()
                     tell(health, READY=1)
                     log.info("ready, device %s", core.device)
@@ -104,7 +120,7 @@ class Reloader:
     """What SIGHUP does: read the settings again and use what can change while we run."""
 
     def __init__(self, settings: Settings, read: Callable[[], Settings]) -> None:
-        self._settings = settings
+        self.settings = settings
         self._read = read
 
     def __call__(self) -> None:
@@ -115,9 +131,9 @@ class Reloader:
         except ConfigError as error:
             log.error("not reloaded: %s", error)
         else:
-            live, later = changed(self._settings, settings)
+            live, later = changed(self.settings, settings)
             logs.set_up(settings.log_level, settings.log_format)
-            self._settings = settings
+            self.settings = settings
             log.info("reloaded: %s", ", ".join(live) or "nothing changed that takes effect now")
             if later:
                 log.warning("%s will change with the next start", ", ".join(later))
@@ -176,6 +192,22 @@ async def stored(paths: Paths) -> AsyncIterator[Journal]:
         await asyncio.to_thread(journal.close)
 
 
+@asynccontextmanager
+async def discovered(
+    finder: Discovery | None, trust: Trust, pairing: Pairing, peers: Peers
+) -> AsyncIterator[None]:
+    """Find and be found on the local network, if that is wanted: what is heard of a member is dialled."""
+    if finder is None:
+        yield
+        return
+    peers.moved = finder.renew
+    ends = [trust.listen(finder.renew), pairing.listen(lambda _: finder.renew())]
+    async with finder.running(Surroundings(peers.addresses, lambda: pairing.number, peers.found)):
+        yield
+    for end in ends:
+        end()
+
+
 def tell(health: Health, **fields: int) -> None:
     """Tell systemd something, and how things are in a line."""
     systemd.notify(**fields, STATUS=health.line())
@@ -200,25 +232,3 @@ async def introduce(core: Core, trust: Trust, name: str) -> None:
             lambda person: person.rename_device(core.now(), name), named.set_result, Origin(core.device)
         )
         await named  # whether it could be stored or not: a device without a name works too
-
-
-def facts(
-    core: Core,
-    journal: Journal,
-    paths: Paths,
-    door: Door,
-    peers: Peers,
-    api: Server,
-    stop: Callable[[], None],
-) -> Facts:
-    """Join what the daemon says about itself."""
-    return Facts(
-        core=core,
-        journal=journal,
-        state=paths.state,
-        socket=door.path,
-        peers=lambda: peers.status()["peers"],
-        connections=lambda: len(api.connections),
-        subscriptions=lambda: len(api.hub),
-        stop=stop,
-    )

@@ -127,9 +127,10 @@ class Settings:
 
     def rows(self) -> list[dict[str, object]]:
         """Return each setting as `{setting, value, origin}`."""
+        values = {key: getattr(self, key) for key in ROWS} | {"listen": list(self.listen)}
         return [
-            {"setting": key, "value": getattr(self, key), "origin": self.origins.get(key, "default")}
-            for key in ROWS
+            {"setting": key, "value": value, "origin": self.origins.get(key, "default")}
+            for key, value in values.items()
         ]
 
 

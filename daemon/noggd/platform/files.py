@@ -121,6 +121,14 @@ class InstanceLock:
         text = os.pread(self._handle, 32, 0).strip()
         return int(text) if text.isdigit() else None
 
+    @property
+    def in_place(self) -> bool:
+        """Whether the locked file is still the one under its name: else another process could lock a new one."""
+        try:
+            return os.path.samestat(os.fstat(self._handle), self.path.lstat())
+        except OSError:
+            return False
+
     def release(self) -> None:
         """Let the next one in. Harmless when called twice."""
         if self._handle >= 0:

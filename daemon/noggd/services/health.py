@@ -13,7 +13,6 @@ import resource
 import shutil
 import sqlite3
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,21 +22,17 @@ from pathlib import Path
 from typing import Any
 
 from nogg.methods.daemon import PROTOCOL
+from nogg.paths import Paths
 from noggd.core import Core
+from noggd.platform import checks
+from noggd.platform.checks import Check
 from noggd.platform.clock import monotonic
+from noggd.platform.config import Settings
+from noggd.platform.files import InstanceLock
+from noggd.services import diagnosis
 from noggd.storage.journal import Journal
 
 LIBRARIES = ("cryptography", "pycrdt", "pydantic", "websockets", "zeroconf")
-LOW_DISK = 64 << 20
-"""Bytes of free space under which the disk counts as nearly full."""
-
-SLOW_SYNC = 1.0
-"""Seconds for one fsync over which a disk counts as too slow."""
-
-FAST_SYNC = 20e-6
-"""Seconds for one fsync under which a disk can hardly have written anything."""
-
-Check = dict[str, Any]
 
 
 @cache
@@ -51,11 +46,16 @@ def own_version() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Where the daemon looks for what it says about itself. `peers` gives the rows of `sync.status`."""
+    """Where the daemon looks for what it says about itself.
+
+    `socket` is None where systemd holds it; `peers` gives the rows of `sync.status`.
+    """
 
     core: Core
     journal: Journal
-    state: Path
+    lock: InstanceLock
+    places: Paths
+    settings: Callable[[], Settings]
     socket: Path | None
     peers: Callable[[], Iterable[dict[str, Any]]]
     connections: Callable[[], int]
@@ -69,6 +69,7 @@ class Health:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self._started = monotonic()
+        self._began = time.time()
 
     def stop(self) -> None:
         """Begin to stop."""
@@ -89,6 +90,8 @@ class Health:
             "counts": self._counts(),
             "sizes": {"store": self._facts.journal.size(), "resident": resident_bytes()},
             "health": {"ok": not problems, "problems": problems},
+            "places": {name: str(path) for name, path in self._facts.places._asdict().items()},
+            "settings": self._facts.settings().rows(),
         }
 
     def line(self) -> str:
@@ -111,16 +114,26 @@ class Health:
 
     def _problems(self) -> list[str]:
         """Name what is wrong, as far as that is known without touching the disk."""
-        return [check["message"] for check in (self._space(),) if not check["ok"]]
+        return [
+            check["message"] for check in (checks.disk_space(self._facts.places.state),) if not check["ok"]
+        ]
 
     def metrics(self) -> dict[str, tuple[str, str, float]]:
         """Return what is measured, for Prometheus."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
         values = {
+            f'nogg_build_info{{version="{own_version()}"}}': ("gauge", "The version that runs.", 1.0),
+            "nogg_start_time_seconds": ("gauge", "When it started, in Unix time.", self._began),
             "nogg_uptime_seconds": ("gauge", "Time since the start.", monotonic() - self._started),
             "nogg_cpu_seconds_total": ("counter", "Processor time used.", usage.ru_utime + usage.ru_stime),
             "nogg_resident_bytes": ("gauge", "Memory in use.", float(resident_bytes())),
             "nogg_store_bytes": ("gauge", "Size of the store.", float(self._facts.journal.size())),
+            "nogg_store_commits_total": (
+                "counter",
+                "Records ever stored.",
+                float(self._facts.journal.last_seq),
+            ),
+            "nogg_disk_free_bytes": ("gauge", "Room on the disk of the store.", float(self._free())),
         }
         meanings = {
             "sessions": "Sessions of the person.",
@@ -134,68 +147,26 @@ class Health:
             values[f"nogg_{name}"] = ("gauge", meanings[name], float(count))
         return values
 
+    def _free(self) -> int:
+        return shutil.disk_usage(self._facts.places.state).free
+
     async def doctor(self) -> list[Check]:
         """Look at everything that can be wrong; the disk is asked in a thread."""
-        checks = [self._private_state(), self._socket_check(), self._space(), self._peers_check()]
-        checks.append(await asyncio.to_thread(self._sync_check))
-        return checks
-
-    def _private_state(self) -> Check:
-        found = self._facts.state.stat()
-        mode = found.st_mode & 0o777
-        return check(
-            "state folder",
-            not mode & 0o077 and found.st_uid == os.geteuid(),
-            f"{self._facts.state} has mode {mode:04o} and belongs to user {found.st_uid}",
-            f"chmod 700 {self._facts.state}, and see that it belongs to user {os.geteuid()}",
+        state = self._facts.places.state
+        found = await asyncio.to_thread(
+            lambda: [
+                checks.state_folder(state),
+                checks.state_files(state),
+                diagnosis.lock(self._facts.lock),
+                diagnosis.store(self._facts.journal),
+                checks.disk_space(state),
+                checks.disk_sync(state),
+            ]
         )
-
-    def _socket_check(self) -> Check:
-        path = self._facts.socket
-        if path is None:
-            return check("socket", True, "the socket was passed by systemd", "")
-        there = path.is_socket()
-        return check(
-            "socket",
-            there,
-            f"apps connect at {path}" if there else f"{path} is gone: apps cannot find the daemon",
-            "restart the daemon (nogg daemon restart), and see what removes the file",
-        )
-
-    def _space(self) -> Check:
-        free = shutil.disk_usage(self._facts.state).free
-        return check(
-            "disk space",
-            free >= LOW_DISK,
-            f"{free >> 20} MiB are free where {self._facts.state} is",
-            "make room on that disk; until then changes may be refused, and nothing is lost",
-        )
-
-    def _sync_check(self) -> Check:
-        seconds = sync_time(self._facts.state)
-        pace = f"an fsync takes {seconds * 1000:.2f} ms"
-        if seconds < FAST_SYNC:
-            return check(
-                "disk sync",
-                False,
-                f"{pace}: this disk says that it has written before it has",
-                "keep the state on a real disk (--state-dir); what is answered may be lost with the power",
-            )
-        return check("disk sync", seconds < SLOW_SYNC, pace, "move the state to a quicker disk (--state-dir)")
-
-    def _peers_check(self) -> Check:
-        away = [peer["name"] or peer["device"] for peer in self._facts.peers() if peer["state"] == "offline"]
-        return check(
-            "devices",
-            not away,
-            f"not connected: {', '.join(away)}" if away else "every paired device is connected",
-            "start the daemon there; on another network, add its address with nogg pair --address",
-        )
-
-
-def check(name: str, ok: bool, message: str, fix: str) -> Check:
-    """Return one row of `daemon.doctor`; the fix is told only where something is to be mended."""
-    return {"name": name, "ok": ok, "message": message, "fix": None if ok else fix}
+        found += [diagnosis.socket(self._facts.socket), checks.clock(), checks.program(own_version())]
+        if checks.under_user_manager():
+            found.append(checks.lingering())
+        return found + list(diagnosis.peers(self._facts.peers()))
 
 
 @cache
@@ -218,16 +189,3 @@ def resident_bytes() -> int:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
     return pages * resource.getpagesize()
-
-
-def sync_time(folder: Path) -> float:
-    """Return the seconds that one fsync takes in a folder, the best of five."""
-    best = float("inf")
-    with tempfile.TemporaryFile(dir=folder) as file:
-        for _ in range(5):
-            file.write(b"x" * 64)
-            file.flush()
-            started = time.perf_counter()
-            os.fsync(file.fileno())
-            best = min(best, time.perf_counter() - started)
-    return best

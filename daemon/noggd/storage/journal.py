@@ -85,6 +85,17 @@ class Journal:
                 dict(judging.meta(connection, self.path)),
             )
 
+    def examine(self) -> None:
+        """Read everything that is on disk and check it. Raises StoreBroken."""
+        with self._lock, self._reading() as connection:
+            connection.execute("PRAGMA shrink_memory")  # what is in memory says nothing about the disk
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise judging.broken(self.path, str(found))
+            for rows in (judging.records, judging.snapshots, judging.meta):
+                for _ in rows(connection, self.path):
+                    pass
+
     def append(self, record: bytes) -> int:
         """Put a record on disk and return its number. Raises StorageFailed; then nothing of it was kept."""
         with self._lock:

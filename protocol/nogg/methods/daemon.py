@@ -53,8 +53,16 @@ class Health(TypedDict):
     problems: list[str]
 
 
+class Setting(TypedDict):
+    """A setting that is in force, and where it came from: default, file and line, variable, or flag."""
+
+    setting: str
+    value: str | bool | list[str] | None
+    origin: str
+
+
 class DaemonStatus(TypedDict):
-    """One screen about the daemon; sizes are bytes."""
+    """One screen about the daemon; sizes are bytes, `places` are paths by what is there."""
 
     version: str
     versions: dict[str, str]
@@ -67,6 +75,8 @@ class DaemonStatus(TypedDict):
     counts: dict[str, Count]
     sizes: dict[str, Count]
     health: Health
+    places: NotRequired[dict[str, str]]
+    settings: NotRequired[list[Setting]]
 
 
 class Check(TypedDict):

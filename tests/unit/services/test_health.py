@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from nogg.methods import METHODS
+from nogg.paths import Paths
 from noggd.core import open_core
+from noggd.platform import checks
 from noggd.platform.clock import now_ms
-from noggd.services import health as health_module
+from noggd.platform.config import Settings
+from noggd.platform.files import InstanceLock
 from noggd.services.health import Facts, Health
 from noggd.storage.journal import Journal
 
@@ -36,18 +39,21 @@ async def seat(tmp_path: Path) -> AsyncIterator[Seat]:
     stopped: list[bool] = []
     os.chmod(tmp_path, 0o700)  # noqa: PTH101 - nothing else runs here, it may block
     journal = Journal(tmp_path / "store.db")
-    async with open_core(journal, "DEVICE", None, now_ms) as core:
-        facts = Facts(
-            core=core,
-            journal=journal,
-            state=tmp_path,
-            socket=tmp_path / "s",
-            peers=lambda: peers,
-            connections=lambda: 3,
-            subscriptions=lambda: 2,
-            stop=lambda: stopped.append(True),
-        )
-        yield Seat(Health(facts), peers, stopped, tmp_path)
+    with InstanceLock(tmp_path) as lock:
+        async with open_core(journal, "DEVICE", None, now_ms) as core:
+            facts = Facts(
+                core=core,
+                journal=journal,
+                lock=lock,
+                places=Paths(tmp_path / "s", tmp_path, tmp_path / "config.toml", tmp_path / "log"),
+                settings=Settings,
+                socket=tmp_path / "s",
+                peers=lambda: peers,
+                connections=lambda: 3,
+                subscriptions=lambda: 2,
+                stop=lambda: stopped.append(True),
+            )
+            yield Seat(Health(facts), peers, stopped, tmp_path)
     journal.close()
 
 
@@ -69,6 +75,8 @@ async def test_the_status_is_what_was_declared(seat: Seat) -> None:
     assert status["sizes"]["store"] > 0
     assert status["sizes"]["resident"] > 1 << 20
     assert status["health"] == {"ok": True, "problems": []}
+    assert status["places"]["state"] == str(seat.state)
+    assert {"setting": "discovery", "value": True, "origin": "default"} in status["settings"]
 
 
 async def test_a_disk_that_is_nearly_full_is_a_problem(seat: Seat, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,26 +102,69 @@ async def test_a_socket_that_is_gone_is_named(seat: Seat) -> None:
 async def test_a_disk_that_lies_or_drags_is_named(
     seat: Seat, monkeypatch: pytest.MonkeyPatch, seconds: float, ok: bool
 ) -> None:
-    monkeypatch.setattr(health_module, "sync_time", lambda _: seconds)
+    monkeypatch.setattr(checks, "sync_time", lambda _: seconds)
     assert (await seat.check("disk sync"))["ok"] is ok
 
 
-async def test_a_real_disk_takes_time(tmp_path: Path) -> None:
-    assert 0 < health_module.sync_time(tmp_path) < 60
+async def test_a_store_is_read_through(seat: Seat) -> None:
+    assert (await seat.check("store"))["ok"] is True
+    store = seat.state / "store.db"
+    with store.open("r+b") as file:  # in place, under the daemon's hands
+        for page in range(1, store.stat().st_size // 4096):
+            file.seek(page * 4096)
+            file.write(bytes(4096))
+    assert (await seat.check("store"))["ok"] is False
 
 
-async def test_devices_that_are_away_are_named(seat: Seat) -> None:
+async def test_a_lock_that_was_removed_is_named(seat: Seat) -> None:
+    assert (await seat.check("lock"))["ok"] is True
+    (seat.state / "lock").unlink()
+    assert (await seat.check("lock"))["ok"] is False
+    (seat.state / "lock").touch()
+    assert (await seat.check("lock"))["ok"] is False, "another file under its name is no lock of ours"
+
+
+async def test_a_file_that_others_can_read_is_named(seat: Seat) -> None:
+    (seat.state / "device.pem").touch(mode=0o600)
+    assert (await seat.check("state files"))["ok"] is True
+    (seat.state / "device.pem").chmod(0o640)
+    assert "device.pem" in (await seat.check("state files"))["message"]
+
+
+ONLINE = {"device": "B", "name": "phone", "state": "online", "address": "10.0.0.7:7734"}
+
+
+@pytest.mark.parametrize(
+    ("row", "ok", "words"),
+    [
+        ({}, True, "connected at 10.0.0.7:7734"),
+        (
+            {"state": "offline", "fault": "10.0.0.7:7734: refused"},
+            False,
+            "not connected: 10.0.0.7:7734: refused",
+        ),
+        ({"state": "offline", "address": None}, False, "no address of it is known"),
+        ({"held_back": True, "clock_ahead_ms": 700_000}, False, "700 s ahead of that of phone: changes"),
+        ({"clock_ahead_ms": -700_000}, False, "the clock of phone is 700 s ahead"),
+        ({"clock_ahead_ms": -2_000}, True, "connected"),
+    ],
+)
+async def test_each_device_has_its_reason(seat: Seat, row: dict[str, Any], ok: bool, words: str) -> None:
+    seat.peers.append(ONLINE | row)
+    found = await seat.check("device phone")
+    assert found["ok"] is ok
+    assert words in found["message"]
+
+
+async def test_a_device_alone_is_well(seat: Seat) -> None:
     assert (await seat.check("devices"))["ok"] is True
-    seat.peers.append({"device": "B", "name": "phone", "state": "offline"})
-    found = await seat.check("devices")
-    assert (found["ok"], found["message"]) == (False, "not connected: phone")
 
 
 async def test_metrics_are_numbers_with_a_meaning(seat: Seat) -> None:
     for name, (kind, meaning, value) in seat.health.metrics().items():
         assert name.startswith("nogg_")
         assert kind in ("counter", "gauge")
-        assert meaning.endswith(".")
+        assert meaning.endswith("."), name
         assert value >= 0
 
 

@@ -35,9 +35,7 @@ def shipped(name: str) -> str:
 def with_command(unit: str, command: Iterable[str]) -> str:
     """Return the text of a service in which ExecStart= runs this command."""
     program, *arguments = command
-    if _UNSAFE.search(
-        program
-    ):  # systemd runs no such program, or another, but takes it as an argument
+    if _UNSAFE.search(program):  # systemd runs no such program, or another, but takes it as an argument
         program, arguments = "/usr/bin/env", [program, *arguments]
     line = " ".join([word(program), *(word(each.replace("$", "$$")) for each in arguments)])
     changed, count = re.subn(r"^ExecStart=.*$", lambda _: f"ExecStart={line}", unit, flags=re.MULTILINE)

@@ -53,8 +53,9 @@ def metrics(caller: Caller, _params: Params) -> object:
 def prometheus(values: Mapping[str, tuple[str, str, float]]) -> str:
     """Return `{name: (kind, help, value)}` in Prometheus' text format (exposition format 0.0.4)."""
     lines = []
-    for name, (kind, meaning, value) in values.items():
-        lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", f"{name} {value:.15g}"]
+    for labelled, (kind, meaning, value) in values.items():
+        name = labelled.partition("{")[0]
+        lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", f"{labelled} {value:.15g}"]
     return "\n".join(lines) + "\n"
 
 
