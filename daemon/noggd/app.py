@@ -1,6 +1,6 @@
 """The daemon as the list of its parts: what is opened, in which order, and so in which order it is closed.
 
-    lock ─ sockets (hello answers) ─ trust ─ store ─ core ─ pairing and peers ─ local API (everything answers) ─ discovery
+    lock ─ sockets (hello answers) ─ trust ─ store ─ core ─ pairing, peers ─ local API (everything answers) ─ discovery
 
 Stopping goes the other way: apps are answered, links are closed, the core is drained, apps are told, and the lock
 goes last. Nothing here decides anything about sessions or devices.
@@ -25,6 +25,7 @@ from noggd.platform import logs, systemd
 from noggd.platform.clock import now_ms
 from noggd.platform.config import ConfigError, Settings, changed
 from noggd.platform.files import InstanceLock, private_directory
+from noggd.platform.limits import allow_many_descriptors
 from noggd.platform.unix_socket import ListeningSocket
 from noggd.services.discovery import Discovery, Surroundings
 from noggd.services.health import Facts, Health, own_version
@@ -54,6 +55,7 @@ async def run(settings: Settings, paths: Paths, reload: Callable[[], Settings]) 
     opened: AlreadyRunning, UnsafePath, SocketInUse, StoreBroken.
     """
     asyncio.get_running_loop().set_exception_handler(logs.fault_in_loop)
+    allow_many_descriptors()
     private_directory(paths.state)
     name = settings.device_name or socket.gethostname()[:NAME_MAX] or "device"
     face = Face(name)

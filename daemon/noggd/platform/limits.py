@@ -1,0 +1,20 @@
+"""How much of the machine the process may use. Only raises what it is allowed to raise."""
+
+from __future__ import annotations
+
+import resource
+
+
+def allow_many_descriptors() -> int:
+    """Raise the soft limit of open descriptors to the hard one and return it.
+
+    The soft limit is 1,024 on most systems, for the sake of programs that use select(); a thousand apps, the
+    store and the links to peers need more.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (ValueError, OSError):
+            return soft  # macOS says "unlimited" and takes less
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
