@@ -1,6 +1,6 @@
 """The daemon as the list of its parts: what is opened, in which order, and so in which order it is closed.
 
-    lock ─ sockets (hello answers) ─ trust ─ store ─ core ─ pairing, peers ─ local API (everything answers) ─ discovery
+    lock ─ sockets (hello answers) ─ trust ─ store ─ core ─ pairing, peers ─ local API (all answers) ─ discovery
 
 Stopping goes the other way: apps are answered, links are closed, the core is drained, apps are told, and the lock
 goes last. Nothing here decides anything about sessions or devices.
