@@ -52,6 +52,11 @@ class Inviting:
         """Whether strangers may come in."""
         return self._invitation is not None and self._invitation.is_open(time.monotonic())
 
+    @property
+    def number(self) -> int | None:
+        """The public number of the code whose window is open."""
+        return self._invitation.code.number if self._invitation is not None and self.is_open else None
+
     async def invite(self, ttl_s: float, addresses: Sequence[str] | None) -> Json:
         """Open a window, in place of one that is open; return code, ticket, end and addresses.
 

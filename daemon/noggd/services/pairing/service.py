@@ -40,6 +40,11 @@ class Pairing:
         """Whether strangers may come in now."""
         return self._inviting.is_open
 
+    @property
+    def number(self) -> int | None:
+        """The public number of the code whose window is open."""
+        return self._inviting.number
+
     async def answer(self, stranger: Stranger) -> None:
         """Talk to a stranger that came in through the window."""
         await self._inviting.answer(stranger)

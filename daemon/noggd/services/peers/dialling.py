@@ -17,7 +17,7 @@ from typing import Final
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from noggd.domain.addresses import parse_address
+from noggd.domain.addresses import merge_addresses, parse_address
 from noggd.domain.frames import MAX_FRAME
 from noggd.platform import tls
 from noggd.services.peers.connection import (
@@ -63,6 +63,8 @@ class Dialler:
         self._links = links
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wake: dict[str, asyncio.Event] = {}
+        self._seen: dict[str, tuple[str, ...]] = {}
+        """Where somebody claims that a member is: tried, and remembered only once it answered there."""
         self._new_delay = 0.0
         self._closed = False
 
@@ -72,6 +74,7 @@ class Dialler:
         for device in self._tasks.keys() - members:
             self._tasks.pop(device).cancel()
             self._wake.pop(device, None)
+            self._seen.pop(device, None)
         for device in members - self._tasks.keys():
             self._wake[device] = asyncio.Event()
             delay = (self._new_delay + (POLITE if device < self._trust.device else 0)) * random.uniform(
@@ -85,6 +88,13 @@ class Dialler:
         for name, event in self._wake.items():
             if device is None or name == device:
                 event.set()
+
+    def found(self, device: str, addresses: Sequence[str]) -> None:
+        """Try a member at addresses that nobody has vouched for, at once if they are news."""
+        seen = merge_addresses(addresses, self._seen.get(device, ()))
+        if device in self._tasks and seen != self._seen.get(device):
+            self._seen[device] = seen
+            self.wake(device)
 
     async def close(self) -> None:
         """Dial no more. Links that were made stay."""
@@ -117,7 +127,8 @@ class Dialler:
         """Dial a device at all its addresses; run the link if one answers. Returns whether it does not trust us."""
         peer = self._trust.peers.get(device)
         certificate = self._trust.others.get(device)
-        addresses = peer.addresses if peer is not None else ()
+        known = peer.addresses if peer is not None else ()
+        addresses = tuple(dict.fromkeys([*self._seen.get(device, ()), *known]))
         if not addresses or certificate is None:
             return False
         context = tls.client_context(self._trust.key.path, certificate.der)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from nogg.errors import StorageFailed
 from noggd.core import Core
 from noggd.platform.clock import awake_and_asleep, monotonic
+from noggd.platform.network import local_addresses
 from noggd.services.peers.conversation import Conversation, meet
 from noggd.services.peers.dialling import Dialler
 from noggd.services.peers.links import Links
@@ -25,6 +26,7 @@ from noggd.storage.trust import Trust
 ROUND: Final = 10.0
 """Seconds between summaries, give or take a fifth."""
 LOOK_AT_CLOCK: Final = 5.0
+LOOK_AT_ADDRESSES: Final = 1.5
 SLEPT: Final = 10.0
 """Seconds that the machine must have slept for all links to be made anew."""
 
@@ -46,6 +48,8 @@ class Peers:
         self._dialler = Dialler(trust, self._links)
         self._members = Members(core, trust, self._links, self._refresh)
         self._report = Report(core, trust, self._links)
+        self.moved: Callable[[], None] = lambda: None
+        """Called when the addresses of this machine are others."""
         self._links.changed = core.announce_devices
         self._links.ended = self._dialler.wake
         self._links.learned = self._dialler.wake
@@ -75,6 +79,10 @@ class Peers:
     def dial(self, device: str | None = None) -> None:
         """Dial a device (default: everybody) at once, if it is not linked."""
         self._dialler.wake(device)
+
+    def found(self, device: str, addresses: Sequence[str]) -> None:
+        """Try a member where something on the network claims that it is."""
+        self._dialler.found(device, addresses)
 
     # For the local API
 
@@ -114,6 +122,8 @@ class Peers:
         stop = [self._trust.listen(self._members.changed), self._core.on_update(self._links.pass_on)]
         self._dialler.update()
         works: list[Coroutine[Any, Any, None]] = [self._members.keep(), self._rounds(), self._watch_clock()]
+        if not all(address.loopback for address in self.listener.bound):
+            works.append(self._watch_addresses())
         tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
@@ -144,6 +154,22 @@ class Peers:
                 for link in self._links.chosen():
                     link.abort("the machine slept")
                 self._dialler.wake()
+
+    async def _watch_addresses(self) -> None:
+        """Give up links at addresses that this machine has no more, and dial anew when it has others."""
+        known = local_addresses()
+        while True:
+            await asyncio.sleep(LOOK_AT_ADDRESSES)
+            former, known = known, local_addresses()
+            if known == former:
+                continue
+            gone = set(former) - set(known)
+            log.info("the addresses of this machine are others now: %s", ", ".join(known) or "none")
+            for link in self._links.chosen():
+                if link.connection.local_address[0] in gone:
+                    link.abort("this machine has another address now")
+            self._dialler.wake()
+            self.moved()
 
 
 @asynccontextmanager
