@@ -1,7 +1,7 @@
 """When to announce and to listen, and who is told of what was heard.
 
-A device that is alone and shows no code is silent. Multicast begins with a second member, an open window or the wish
-to find one, and begins anew whenever that which it says has changed: a day, an address, a code's number.
+A device that is alone and shows no code is silent. Multicast begins with a second member, an open window or the
+wish to find one, and begins anew whenever that which it says has changed: a day, an address, a code's number.
 Not here: multicast itself (`.radio`), and what is done with an address (`noggd.app` joins that).
 """
 

@@ -37,9 +37,13 @@ CONNECT_TIMEOUT: Final = 5.0
 STAGGER: Final = 0.3
 """Seconds between the starts of attempts at several addresses of one device."""
 FIRST_DELAY: Final = 0.5
+MAX_DELAY_RECENT: Final = 2.0
 MAX_DELAY: Final = 30.0
 MAX_DELAY_REFUSED: Final = 60.0
-"""Seconds between attempts, with jitter: from the first to the longest, and where we are not trusted."""
+"""Seconds between attempts, with jitter: the first, and the longest to a device that was linked of late, to others,
+and where we are not trusted."""
+RECENT: Final = 300.0
+"""Seconds for which a device that was linked is expected back."""
 POLITE: Final = 0.4
 """Seconds by which the device with the higher id waits for the other one to dial first."""
 NEW_MEMBER: Final = 0.3
@@ -106,19 +110,22 @@ class Dialler:
     async def _keep(self, device: str, delay: float) -> None:
         """Keep one device linked, for ever; begin after so many seconds."""
         wake = self._wake[device]
-        failures = 0
+        failures, linked = 0, -RECENT
         await _sleep(wake, delay)
         while True:
             wake.clear()
             if self._links.of(device) is not None:
                 await wake.wait()
-                failures = 0
+                failures, linked = 0, asyncio.get_running_loop().time()
                 continue
             started = asyncio.get_running_loop().time()
             refused = await self._attempt(device)
             lasted = asyncio.get_running_loop().time() - started
             failures = 0 if lasted > LASTING and not refused else failures + 1
-            longest = MAX_DELAY_REFUSED if refused else MAX_DELAY
+            if lasted > LASTING and not refused:
+                linked = started + lasted
+            recently = started + lasted < linked + RECENT
+            longest = MAX_DELAY_REFUSED if refused else MAX_DELAY_RECENT if recently else MAX_DELAY
             await _sleep(
                 wake, min(longest, FIRST_DELAY * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.5)
             )
