@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
-from nogg.errors import ProtocolError
+from nogg.errors import ProtocolError, StorageFailed
 from noggd.core.replicas import History, Replicas
+from noggd.core.runs import KEY as RUNS
+from noggd.core.runs import Runs
 from noggd.core.writer import Core
 from noggd.domain.person import PERSON
 from noggd.storage.journal import Journal
@@ -33,6 +35,20 @@ def load(journal: Journal, device: str, members: frozenset[str] | None) -> tuple
     return replicas, history
 
 
+def begin_run(core: Core, journal: Journal, replicas: Replicas) -> None:
+    """Note in the store that a run begins. With no room for that the run has no name, and peers note none."""
+    try:
+        runs = Runs.read(journal.get_meta(RUNS) or "[]")
+    except ProtocolError as error:
+        raise broken(journal.path, str(error)) from error
+    clocks = {name: replicas.own_clock(name) for name in replicas.documents()}
+    name = secrets.token_hex(8)
+    runs.begin(name, replicas.client, clocks)
+    with suppress(StorageFailed):
+        journal.set_meta({RUNS: runs.encode()})
+        core.runs, core.run = runs, name
+
+
 @asynccontextmanager
 async def open_core(
     journal: Journal, device: str, members: frozenset[str] | None, now: Callable[[], int]
@@ -41,6 +57,7 @@ async def open_core(
     replicas, history = await asyncio.to_thread(load, journal, device, members)
     store = JournalWriter(journal)
     core = Core(store, replicas, history, now)
+    await asyncio.to_thread(begin_run, core, journal, replicas)
     try:
         yield core
     finally:

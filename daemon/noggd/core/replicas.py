@@ -155,6 +155,11 @@ class Replicas:
         session = self.sessions.get(session_of(document) or "")
         return session.maps if session else None
 
+    def own_clock(self, document: str) -> int:
+        """Return how many operations a document holds that were written under our client id."""
+        maps = self.maps(document)
+        return maps.document.own_clock if maps is not None and maps.document is not None else 0
+
     def documents(self) -> list[str]:
         """Return the names of all documents, the person's first."""
         return [PERSON, *sorted(map(document_of, self.sessions))]

@@ -25,6 +25,8 @@ from nogg.errors import NoggError, ProtocolError, ShuttingDown, StorageFailed
 from noggd.core.batch import Batch, Item, Reply
 from noggd.core.maintenance import Loop, Maintenance
 from noggd.core.replicas import History, Replicas, session_of
+from noggd.core.runs import KEY as RUNS
+from noggd.core.runs import Runs
 from noggd.core.views import EMPTY_VIEW, SessionView
 from noggd.domain.changes import Change, DevicesChange, EpochChange, IdentityChange, Origin
 from noggd.domain.document import Broken
@@ -61,6 +63,9 @@ class Core:
         self.clients = tuple(int(each) for each in str(history.meta["clients"]).split())
         """Every Y client id that this device ever wrote under, the present one last."""
         self.epoch = str(history.meta["epoch"])
+        self.run = ""
+        """Name of this run, for peers to remember; empty where the store had no room to note it."""
+        self.runs = Runs([])
         self.stored_by_all = 0
         """Stamp up to which every member is known to have stored everything; the links to peers keep it."""
         self.identity_id = ""
@@ -183,6 +188,15 @@ class Core:
     def join(self, keep_username: bool, reply: Reply) -> None:
         """Make the documents ready to be merged into a group's; replies {"sessions": n, "references": n}."""
         self._submit(Item(lambda batch: batch.join(keep_username), reply))
+
+    def adopt_run(self, name: str, reply: Reply) -> None:
+        """Note that what a forgotten run wrote was taken over; replies when that is on disk."""
+        self.runs.adopt(name)
+        text = self.runs.encode()
+        self._store.run(
+            lambda: self._store.journal.set_meta({RUNS: text}),
+            lambda _, error: self._from_thread(reply, error),
+        )
 
     def rescue(self, states: Mapping[str, bytes], reply: Reply) -> None:
         """Start over from a peer's whole documents, after it turned out to know more of us than we do.
