@@ -33,11 +33,8 @@ from noggd.services.lifeline import lifeline
 from noggd.services.local_api import Parts, listen
 from noggd.services.pairing import Pairing, open_pairing
 from noggd.services.peers import Peers, open_peers
-from noggd.storage.journal import Journal
+from noggd.storage.journal import STORE, Journal
 from noggd.storage.trust import Trust, open_trust
-
-STORE = "session.db"
-"""The journal's file in the state dir."""
 
 KEY_CREDENTIAL = "noggd.device.pem"
 """systemd's credential (LoadCredential=) that may hold the key of a device which is set up anew."""

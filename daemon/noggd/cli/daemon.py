@@ -12,8 +12,9 @@ import click
 from nogg import paths
 from nogg.errors import ConnectionLost, NotRunning, ShuttingDown
 from noggd.cli.base import Group, pass_state
-from noggd.cli.exits import FAILED, TIMEOUT, Failure
+from noggd.cli.exits import FAILED, TIMEOUT, Failure, usage
 from noggd.cli.output import Waiting, printable
+from noggd.cli.service.running import installed, unit_of
 from noggd.cli.state import State
 from noggd.platform.files import private_directory
 
@@ -71,8 +72,17 @@ def stop_daemon(state: State) -> None:
 def restart_daemon(state: State, options: tuple[str, ...]) -> None:
     """Stop noggd and start it again; give the options that it ran with."""
     before = _hello(state)
-    stop(state)
-    after = start(state, options)
+    unit = None if before is None else unit_of(state.call("daemon.status")["pid"])
+    if unit is not None:
+        if options:
+            raise usage(
+                f"{unit.name}.service runs it, with options of its own", "nogg config says where they stand"
+            )
+        unit.manager.run("restart", f"{unit.name}.service")
+        after = _until_ready(state)
+    else:
+        stop(state)
+        after = start(state, options)
     if before is not None and before["device"]["id"] != after["device"]["id"]:
         raise Failure(
             "the daemon that was stopped served another state dir than the one that runs now",
@@ -82,7 +92,11 @@ def restart_daemon(state: State, options: tuple[str, ...]) -> None:
 
 
 def start(state: State, options: tuple[str, ...]) -> dict[str, Any]:
-    """Start a daemon in the background; return its `hello` once it is ready."""
+    """Start a daemon in the background, or its service if one is installed; return its `hello` once it is ready."""
+    unit = installed() if not options and state.socket is None and not os.environ.get("NOGG_SOCKET") else None
+    if unit is not None:
+        unit.manager.run("start", *unit.both)
+        return _until_ready(state)
     places = paths.resolve(socket=state.socket, state_dir=_option(options, "--state-dir"))
     private_directory(places.logs)
     log = places.logs / "noggd.log"
@@ -135,6 +149,10 @@ def stop(state: State) -> bool:
     """Stop the daemon and wait until its process is gone; return whether one was running."""
     try:
         pid = state.call("daemon.status")["pid"]
+        unit = unit_of(pid)
+        if unit is not None:  # its socket too, or the next app would start it again
+            unit.manager.run("stop", *unit.both)
+            return True
         state.call("daemon.shutdown")
     except NotRunning:
         return False

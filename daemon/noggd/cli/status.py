@@ -46,7 +46,7 @@ def gather(state: State) -> Facts:
 def next_step(facts: Facts) -> str | None:
     """Return the command that this installation most needs next, None if nothing is missing."""
     if facts["daemon"]["health"]["problems"]:
-        return "nogg call daemon.doctor  (says what to do about the problems)"
+        return "nogg doctor  (says what to do about the problems)"
     if facts["session"]["conflicts"]:
         return "nogg conflicts  (two devices set different passwords)"
     if not facts["session"]["references"]:

@@ -30,6 +30,9 @@ COMMANDS = {
     "device": "noggd.cli.devices:device",
     "identity": "noggd.cli.devices:identity",
     "sync": "noggd.cli.sync:sync",
+    "doctor": "noggd.cli.doctor:doctor",
+    "logs": "noggd.cli.logs:logs",
+    "config": "noggd.cli.settings:config",
     "service": "noggd.cli.service.commands:service",
     "daemon": "noggd.cli.daemon:daemon",
     "paths": "noggd.cli.information:paths",
@@ -44,7 +47,7 @@ SECTIONS = {
     "Microcosms": ["list", "get", "open", "update", "touch", "rm", "restore", "forget", "active", "watch"],
     "The session": ["session", "reset", "conflicts", "resolve", "export", "import"],
     "Devices and the person": ["pair", "device", "identity", "sync"],
-    "The daemon": ["service", "daemon", "paths", "call", "completion", "version"],
+    "The daemon": ["doctor", "logs", "config", "service", "daemon", "paths", "call", "completion", "version"],
 }
 
 root = Group(

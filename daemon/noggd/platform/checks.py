@@ -49,7 +49,7 @@ def state_folder(folder: Path) -> Check:
     mode = stat.S_IMODE(found.st_mode)
     return check(
         "state folder",
-        not mode & 0o077 and found.st_uid == os.geteuid(),
+        not mode & 0o077 and os.geteuid() in (found.st_uid, 0),
         f"{folder} has mode {mode:04o} and belongs to user {found.st_uid}",
         f"chmod 700 {folder}, and see that it belongs to user {os.geteuid()}",
     )

@@ -23,8 +23,10 @@ from noggd.storage.judge import judge
 from noggd.storage.schema import CLOSED, UNGROWN, VERSION, StoreBroken, StoreTooNew, checksum, create, migrate
 from noggd.storage.wal import GROWN, WRITE_BACK, grow, wal_path
 
-__all__ = ["Journal", "Loaded", "StoreBroken", "StoreTooNew"]
+__all__ = ["STORE", "Journal", "Loaded", "StoreBroken", "StoreTooNew"]
 
+STORE: Final = "session.db"
+"""The journal's file in the state folder."""
 PROOFS: Final = "proofs"
 """The note of `Journal.prove`: how often it had nothing else to write."""
 

@@ -24,7 +24,7 @@ def test_problems_are_told(nogg: Nogg, home: FakeDaemon) -> None:
     home.answers["daemon.status"] = {**DAEMON, "health": {"ok": False, "problems": ["disk full"]}}
     out = nogg("status").out
     assert "problem: disk full" in out
-    assert "daemon.doctor" in out
+    assert "nogg doctor" in out
 
 
 def test_json_has_the_same_facts(nogg: Nogg, home: FakeDaemon) -> None:

@@ -14,11 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from noggd.cli.exits import TIMEOUT, Failure
+from noggd.platform.checks import LINGER
 
 _START_LIMIT = 120.0
 """Seconds for one command: a start waits until the daemon has loaded its store."""
-LINGER = Path("/var/lib/systemd/linger")
-"""systemd-logind keeps one empty file here for each user whose manager runs without a login."""
 
 
 class Manager:
