@@ -23,6 +23,7 @@ VERSION: Final = "1"
 DAY_MS: Final = 86_400_000
 """Milliseconds of a day; days begin at midnight UTC."""
 TAG_BYTES: Final = 16
+LOOPBACK: Final = "127.0.0.1"
 
 _LABEL: Final = b"nogg-discovery-1"
 
@@ -78,9 +79,14 @@ def announce(addresses: Iterable[str], tag: str | None, number: int | None) -> A
     return Announcement(port, tuple(hosts), tag, number)
 
 
-def only_loopback(addresses: Iterable[str]) -> bool:
-    """Say whether nobody but this machine could reach any of these addresses."""
-    return all(parse_address(address, default_port=None).loopback for address in addresses)
+def interfaces(addresses: Iterable[str]) -> tuple[str, ...]:
+    """Return where to multicast: by the addresses at which we can be reached, and always within the machine.
+
+    So who listens on the loopback interface alone says nothing on any network.
+    """
+    parsed = [_numeric(parse_address(address, default_port=None)) for address in addresses]
+    hosts = [address.host for address in parsed if address is not None and not address.loopback]
+    return tuple(dict.fromkeys([LOOPBACK, *hosts]))
 
 
 def read(hosts: Iterable[str], port: int | None, properties: Mapping[bytes, bytes | None]) -> Sighting | None:
@@ -101,7 +107,7 @@ def read(hosts: Iterable[str], port: int | None, properties: Mapping[bytes, byte
 
 def _numeric(address: Address) -> Address | None:
     if address.loopback and ":" not in address.host:
-        return address if address.host[0].isdigit() else Address("127.0.0.1", address.port)
+        return address if address.host[0].isdigit() else Address(LOOPBACK, address.port)
     try:
         ipaddress.ip_address(address.host)
     except ValueError:

@@ -10,7 +10,7 @@ import asyncio
 import importlib
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from noggd.services.discovery.announcement import SERVICE, Announcement, Sighting, read
@@ -28,6 +28,14 @@ ATTEMPTS: Final = 3
 log = logging.getLogger(__name__)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out of the log that a network is not there at the moment: the library says it with a traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], OSError))
+
+
+logging.getLogger("zeroconf").addFilter(_is_news)
+
+
 class Radio:
     """Multicast from `open` to `close`. `heard` is called whenever `sightings` has changed."""
 
@@ -39,19 +47,16 @@ class Radio:
         self._browser: AsyncServiceBrowser | None = None
         self._asking: dict[str, asyncio.Task[None]] = {}
 
-    async def open(self, announcement: Announcement | None, *, local: bool, ipv6: bool) -> None:
-        """Begin to listen, and to announce if there is something; `local` keeps it all on this machine.
+    async def open(self, announcement: Announcement | None, interfaces: Sequence[str]) -> None:
+        """Begin to listen on the interfaces with these addresses, and to announce if there is something.
 
         The instance and host names are drawn anew each time: they say nothing. Raises OSError.
         """
         zeroconf: Any = await asyncio.to_thread(importlib.import_module, "zeroconf")
         aio: Any = await asyncio.to_thread(importlib.import_module, "zeroconf.asyncio")
         try:
-            self._zeroconf = aio.AsyncZeroconf(
-                interfaces=["127.0.0.1"] if local else zeroconf.InterfaceChoice.All,
-                ip_version=zeroconf.IPVersion.All if ipv6 and not local else zeroconf.IPVersion.V4Only,
-            )
-        except RuntimeError as error:  # its word for a machine without any address
+            self._zeroconf = engine = aio.AsyncZeroconf(interfaces=list(interfaces))
+        except RuntimeError as error:  # its word for an address that has just gone
             raise OSError(str(error)) from error
         label = secrets.token_hex(6)
         self._own = f"{label}.{SERVICE}"
@@ -64,12 +69,9 @@ class Radio:
                 server=f"{label}.local.",
                 parsed_addresses=list(announcement.hosts),
             )
-            assert self._zeroconf is not None
             # drawn names need no probing; this also spares half a second
-            await self._zeroconf.async_register_service(info, cooperating_responders=True)
-        self._browser = aio.AsyncServiceBrowser(
-            self._zeroconf.zeroconf if self._zeroconf else None, SERVICE, handlers=[self._noticed]
-        )
+            await engine.async_register_service(info, cooperating_responders=True)
+        self._browser = aio.AsyncServiceBrowser(engine.zeroconf, SERVICE, handlers=[self._noticed])
 
     async def close(self) -> None:
         """Say goodbye and be silent."""

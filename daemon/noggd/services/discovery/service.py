@@ -17,7 +17,7 @@ from noggd.services.discovery.announcement import (
     DAY_MS,
     Announcement,
     announce,
-    only_loopback,
+    interfaces,
     recognise,
     tag,
 )
@@ -45,12 +45,10 @@ class Surroundings(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How multicast shall be: what is announced, on this machine only or everywhere, and with IPv6 or not."""
+    """How multicast shall be: what is announced, and on the interfaces with which addresses."""
 
     announcement: Announcement | None
-    local: bool
-    ipv6: bool
-    addresses: tuple[str, ...]
+    interfaces: tuple[str, ...]
 
 
 class Discovery:
@@ -132,9 +130,7 @@ class Discovery:
             return None
         addresses = around.addresses()
         own = tag(trust.group.id, trust.device, self._today()) if trust.others else None
-        local = bool(addresses) and only_loopback(addresses)
-        ipv6 = any(address.startswith("[") for address in addresses)
-        return Plan(announce(addresses, own, number), local, ipv6, tuple(addresses))
+        return Plan(announce(addresses, own, number), interfaces(addresses))
 
     async def _follow(self, plan: Plan | None) -> None:
         if plan == self._plan:
@@ -142,7 +138,7 @@ class Discovery:
         await self._silence()
         if plan is not None:
             self._radio = self._make_radio(self._tell)
-            await self._radio.open(plan.announcement, local=plan.local, ipv6=plan.ipv6)
+            await self._radio.open(plan.announcement, plan.interfaces)
             self._plan = plan
             said = plan.announcement.properties if plan.announcement else "nothing"
             log.debug("announcing %s", said)

@@ -59,6 +59,10 @@ quiet = logging.getLogger("noggd.websockets")
 quiet.setLevel(logging.CRITICAL)
 
 
+Made = tuple[OutgoingConnection, str]
+"""A connection, and where it was made."""
+
+
 class Dialler:
     """Keeps a link to every other member, as far as one can be made from here."""
 
@@ -132,14 +136,11 @@ class Dialler:
 
     async def _attempt(self, device: str) -> bool:
         """Dial a device at all its addresses; run the link if one answers. Returns whether it does not trust us."""
-        peer = self._trust.peers.get(device)
         certificate = self._trust.others.get(device)
-        known = peer.addresses if peer is not None else ()
-        addresses = tuple(dict.fromkeys([*self._seen.get(device, ()), *known]))
-        if not addresses or certificate is None:
+        if certificate is None or not self._addresses(device):
             return False
         context = tls.client_context(self._trust.key.path, certificate.der)
-        made, refused = await first_connection(addresses, pinned(certificate.der), context)
+        made, refused = await self._dial(device, pinned(certificate.der), context)
         if made is None:
             if refused:
                 log.info("%s does not trust this device", device)
@@ -149,17 +150,41 @@ class Dialler:
         await self._links.run_dialled(connection, device, address)
         return False
 
+    def _addresses(self, device: str) -> tuple[str, ...]:
+        peer = self._trust.peers.get(device)
+        known = peer.addresses if peer is not None else ()
+        return tuple(dict.fromkeys([*self._seen.get(device, ()), *known]))
+
+    async def _dial(
+        self, device: str, kind: type[OutgoingConnection], context: ssl.SSLContext
+    ) -> tuple[Made | None, bool]:
+        """Dial a device; begin anew when another address of it is learned, for the old ones may lead nowhere."""
+        wake = self._wake[device]
+        while True:
+            addresses = self._addresses(device)
+            dialling = asyncio.create_task(first_connection(addresses, kind, context))
+            waking = asyncio.create_task(wake.wait())
+            try:
+                await asyncio.wait([dialling, waking], return_when=asyncio.FIRST_COMPLETED)
+                if dialling.done() or set(self._addresses(device)) <= set(addresses):
+                    return await dialling
+                wake.clear()
+            finally:
+                waking.cancel()
+                dialling.cancel()
+                await asyncio.gather(dialling, waking, return_exceptions=True)
+
 
 async def first_connection(
     addresses: Sequence[str], kind: type[OutgoingConnection], context: ssl.SSLContext, path: str = SYNC_PATH
-) -> tuple[tuple[OutgoingConnection, str] | None, bool]:
+) -> tuple[Made | None, bool]:
     """Dial all addresses, each a little after the one before it, and return the first connection and its address.
 
     Without one, the second value says whether the right device answered and hung up on us.
     """
     refused = False
 
-    async def attempt(nth: int, address: str) -> tuple[OutgoingConnection, str] | None:
+    async def attempt(nth: int, address: str) -> Made | None:
         nonlocal refused
         await asyncio.sleep(nth * STAGGER)
         try:
@@ -181,7 +206,7 @@ async def first_connection(
         await _drop(tasks)
 
 
-async def _drop(tasks: list[asyncio.Task[tuple[OutgoingConnection, str] | None]]) -> None:
+async def _drop(tasks: list[asyncio.Task[Made | None]]) -> None:
     """Give up the attempts that came second."""
     chosen = next((task for task in tasks if task.done() and not task.cancelled() and task.result()), None)
     for task in tasks:
