@@ -227,12 +227,17 @@ def test_what_needs_a_person_is_not_tried_again(alice: Lab, break_it: str, statu
         assert alice.show("noggd@alice.socket", "ActiveState") == "active"
         assert starts(alice) - began <= 3, "once by us, once for the app that connected"
         broken = path.read_bytes()
+        examined = alice.nogg("doctor", "--json", user="alice", check=False)
     finally:
         path.unlink()
         if whole is not None:
             path.write_bytes(whole)
             os.chown(path, alice.uids["alice"], alice.uids["alice"])
     assert broken.startswith((b"listen", b"not a store")), "nothing was put in its place"
+    rows = {row["name"]: row["ok"] for row in examined.json["checks"]}
+    assert rows["daemon"] is False
+    if break_it == "store":
+        assert (examined.status, rows["store"]) == (7, False)
     alice.systemctl("reset-failed", SERVICE)
     alice.systemctl("start", SERVICE)
     assert alice.call(DOOR, "hello")["ready"]

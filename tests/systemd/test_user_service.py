@@ -77,6 +77,28 @@ def test_its_log_is_in_the_persons_journal(service: Lab) -> None:
     ready = [entry for entry in entries if "ready, device" in entry["MESSAGE"]]
     assert ready
     assert ready[-1]["PRIORITY"] == "6"
+    assert ready[-1]["MESSAGE"] in service.nogg("logs", user="bob").out
+
+
+def test_stopping_and_starting_by_hand_goes_through_the_service(service: Lab) -> None:
+    """Without the socket's stop the next app would start the daemon again."""
+    assert service.nogg("daemon", "stop", "--json", user="bob").json["stopped"] is True
+    assert service.show("noggd.socket", "ActiveState", user="bob") == "inactive"
+    assert service.nogg("status", user="bob", check=False).status == 3
+    assert service.nogg("daemon", "start", "--json", user="bob").json["started"] is True
+    assert service.show(SERVICE, "ActiveState", user="bob") == "active"
+    pid = service.show(SERVICE, "MainPID", user="bob")
+    service.nogg("daemon", "restart", user="bob")
+    assert service.show(SERVICE, "MainPID", user="bob") != pid
+
+
+def test_the_doctor_looks_at_the_service_too(service: Lab) -> None:
+    told = service.nogg("doctor", "--json", user="bob", check=False).json
+    rows = {row["name"]: row for row in told["checks"]}
+    assert rows["service"]["ok"] is True
+    assert "runs without a login" in rows["lingering"]["message"]
+    assert "passed by systemd" in rows["socket"]["message"]
+    assert rows["store"]["ok"] is rows["lock"]["ok"] is rows["state files"]["ok"] is True
 
 
 def test_installing_again_renews_and_keeps_the_device(service: Lab) -> None:
