@@ -254,14 +254,24 @@ class Trust:
         `addresses` go before those that are known, `more_addresses` behind them.
         """
         known = self.peers.get(device, Peer())
-        if device not in self.peers and len(self.peers) >= MAX_PEERS:
-            return
-        noted = Peer(
-            name or known.name,
-            merge_addresses(addresses, known.addresses, more_addresses),
-            known.last_seen if last_seen is None else max(last_seen, known.last_seen or 0),
+        self._note(
+            device,
+            replace(
+                known,
+                name=name or known.name,
+                addresses=merge_addresses(addresses, known.addresses, more_addresses),
+                last_seen=known.last_seen if last_seen is None else max(last_seen, known.last_seen or 0),
+            ),
         )
-        if noted != known:
+
+    def note_seen(self, device: str, run: str, client: int, clocks: Mapping[str, int]) -> None:
+        """Remember in which run a device was linked, and how much of what it wrote is here; see `note`."""
+        known = self.peers.get(device, Peer())
+        self._note(device, replace(known, run=run, client=client, clocks=dict(clocks)))
+
+    def _note(self, device: str, noted: Peer) -> None:
+        room = device in self.peers or len(self.peers) < MAX_PEERS
+        if room and noted != self.peers.get(device):
             self.peers[device] = noted
             self._unsaved = True
 

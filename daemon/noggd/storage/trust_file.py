@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,11 +54,18 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What is remembered of another device: its last name, addresses (the best first), when it was last linked."""
+    """What is remembered of another device: its last name, addresses (the best first), when it was last linked.
+
+    `run` names the run of its daemon that it was linked in, `client` its Y client id then, `clocks` how
+    much of what it wrote under it is here, by document.
+    """
 
     name: str = ""
     addresses: tuple[str, ...] = ()
     last_seen: int | None = None
+    run: str = ""
+    client: int = 0
+    clocks: Mapping[str, int] = field(default_factory=dict)
 
 
 def save(directory: Path, device: str, state: State, peers: Mapping[str, Peer]) -> None:
@@ -73,10 +80,7 @@ def save(directory: Path, device: str, state: State, peers: Mapping[str, Peer]) 
         "refused": state.refused,
         "excluded": sorted(state.excluded),
         "inherit": sorted(state.inherit),
-        "peers": {
-            peer: {"name": known.name, "addresses": known.addresses, "last_seen": known.last_seen}
-            for peer, known in peers.items()
-        },
+        "peers": {peer: asdict(known) for peer, known in peers.items()},
     }
     write_private(directory / FILE, json.dumps(content, indent=1).encode("ascii") + b"\n")
     if (directory / NEXT_KEY_FILE).exists():
@@ -148,4 +152,7 @@ def _peer(known: Mapping[str, Any]) -> Peer:
         name if is_device_name(name) else "",
         valid_addresses(known["addresses"]),
         last_seen if isinstance(last_seen, int) else None,
+        str(known["run"]),
+        int(known["client"]),
+        {str(document): int(clock) for document, clock in known["clocks"].items()},
     )

@@ -9,26 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from hashlib import sha256
 from typing import Any, Final, Protocol
 
 from nogg.errors import NoggError, ProtocolError
 from noggd.core import Core
 from noggd.domain.frames import MAX_FRAME, Frame, Statements, StatementsStored, read_frame, write_frame
 from noggd.domain.frames import Hello as HelloFrame
-from noggd.domain.statements import Statement, read_statement
+from noggd.domain.statements import Statement
 from noggd.services.peers.connection import DirectConnection
 from noggd.services.peers.documents import Documents, Fetching, States
-from noggd.services.peers.hello import VERSION, Hello, encode_statements, read_hello, read_statements
+from noggd.services.peers.hello import VERSION, Hello, Seen, read_hello
+from noggd.services.peers.stating import Stating
 from noggd.storage.trust import Trust
 
 MAX_EARLY: Final = 2 * MAX_FRAME
 """Bytes that may wait until documents can be talked about."""
-MAX_UNCHECKED: Final = 8
-"""Frames of statements that may wait to be checked."""
-MANY: Final = 8
-"""Statements that are checked without leaving the event loop; each takes a third of a millisecond."""
 GREETING_TIMEOUT: Final = 10.0
 """Seconds until the link must be at its documents."""
 MAX_AHEAD: Final = 10 * 60 * 1000
@@ -54,8 +49,8 @@ class Home(Protocol):
     def now(self) -> int:
         """Return Unix milliseconds."""
 
-    def greeting(self) -> Hello:
-        """Return what this device says about itself at this moment."""
+    def greeting(self, device: str, *, first: bool) -> Hello:
+        """Return what this device says about itself to another one: all that there is to say, or what changes."""
 
     async def settle(self, link: Link) -> bool:
         """Decide between this link and another one to the same device; False if this one has to go."""
@@ -65,6 +60,9 @@ class Home(Protocol):
 
     def progressed(self, link: Link) -> None:
         """Take note that more is known of what a peer has stored."""
+
+    def recognises(self, seen: Seen | None) -> bool:
+        """Say whether what a peer remembers of this device is something that this device remembers too."""
 
     async def mend_clock(self) -> None:
         """Stamp anew what was written while the clock ran ahead of that of a peer, which now agrees with it."""
@@ -106,16 +104,15 @@ class Link:
         self.end_reason = ""
         loop = asyncio.get_running_loop()
         self.since = loop.time()
-        self.documents = self._make_documents(start_over)
+        self._starts_over = start_over
+        self.documents = self._make_documents()
+        self.stating = Stating(home.trust, self._send)
         self._greeted: asyncio.Future[None] = loop.create_future()
         self._early: list[Frame] = []
         self._early_bytes = 0
-        self._awaited: dict[bytes, asyncio.Future[None]] = {}
-        self._unchecked: asyncio.Queue[Statements] = asyncio.Queue(MAX_UNCHECKED)
-        self._agreed = asyncio.Event()
         self._ended = False
 
-    def _make_documents(self, start_over: bool) -> Documents:
+    def _make_documents(self) -> Documents:
         callbacks: dict[str, Any] = {
             "send": self._send,
             "pause": self._pause,
@@ -124,7 +121,7 @@ class Link:
             "forgotten": lambda: self.home.forgotten(self),
         }
         core = self.home.core
-        if start_over:
+        if self._starts_over:
             return Fetching(core, self.device, done=lambda: self.home.started_over(self), **callbacks)
         return Documents(core, self.device, **callbacks)
 
@@ -132,7 +129,7 @@ class Link:
 
     async def run(self) -> None:
         """Live until the connection ends. Raises nothing that concerns only this link."""
-        greeting = self.home.greeting()
+        greeting = self.home.greeting(self.device, first=True)
         self._send(HelloFrame(greeting.encode()))
         tasks = [asyncio.create_task(self._greet(greeting)), asyncio.create_task(self._check_statements())]
         self.connection.listen(self._message)
@@ -149,8 +146,7 @@ class Link:
             self._ended = True
             self.end_reason = reason
             self.documents.end()
-            for waiting in self._awaited.values():
-                waiting.cancel()
+            self.stating.end()
             log.info("link to %s ends: %s", self.device, reason)
 
     def end(self, code: int, reason: str) -> None:
@@ -166,7 +162,7 @@ class Link:
         if self._ended or not removals:
             self.abort("the device is no member any more")
             return
-        self._send(Statements(encode_statements(s.raw for s in removals)))
+        self.stating.say(removals)
         self.end(NORMAL, "the device was removed from the group")
 
     def abort(self, reason: str) -> None:
@@ -212,8 +208,11 @@ class Link:
                 if not await self.home.settle(self):
                     return
                 if self.hello.digest != greeting.digest:
-                    self.say_statements()
-                    await self._agreed.wait()
+                    self.stating.say()
+                    await self.stating.agreed.wait()
+                if not self._starts_over and not self.home.recognises(self.hello.seen):
+                    self.home.forgotten(self)
+                    return
                 if abs(self.ahead) <= MAX_AHEAD:
                     await self.home.mend_clock()
         except TimeoutError:
@@ -241,41 +240,13 @@ class Link:
 
     def say_hello(self) -> None:
         """Say again what may have changed about this device: its clock at least."""
-        self._send(HelloFrame(self.home.greeting().encode()))
-
-    def say_statements(self, only: Iterable[Statement] | None = None) -> asyncio.Future[None]:
-        """Send all statements (or `only` some); the future is done when the peer has them on disk."""
-        content = encode_statements(s.raw for s in (self.home.trust.statements if only is None else only))
-        digest = sha256(content).digest()
-        stored = self._awaited.get(digest)
-        if stored is None:
-            stored = self._awaited[digest] = asyncio.get_running_loop().create_future()
-            self._send(Statements(content))
-        if self._ended:
-            stored.cancel()
-        return stored
+        self._send(HelloFrame(self.home.greeting(self.device, first=False).encode()))
 
     async def _check_statements(self) -> None:
-        """Check and store statements, one frame after the other."""
-        while True:
-            frame = await self._unchecked.get()
-            try:
-                await self._admit(read_statements(frame.content))
-            except (ProtocolError, NoggError) as error:
-                self._failed(error)
-                return
-            self._send(StatementsStored(sha256(frame.content).digest()))
-            self._agreed.set()
-
-    async def _admit(self, raws: list[bytes]) -> None:
-        trust = self.home.trust
-        known = {statement.raw for statement in trust.statements}
-        fresh = [raw for raw in raws if raw not in known]
-        if len(fresh) > MANY:
-            statements = await asyncio.to_thread(lambda: [read_statement(raw) for raw in fresh])
-        else:
-            statements = [read_statement(raw) for raw in fresh]
-        await trust.admit(statements)
+        try:
+            await self.stating.check()
+        except (ProtocolError, NoggError) as error:
+            self._failed(error)
 
     # Frames
 
@@ -301,14 +272,8 @@ class Link:
                 self._heard(read_hello(content))
             case _ if self.hello is None:
                 raise ProtocolError("the first frame must be a hello")
-            case Statements():
-                if self._unchecked.full():
-                    raise ProtocolError("statements come faster than they can be checked")
-                self._unchecked.put_nowait(frame)
-            case StatementsStored(digest):
-                waiting = self._awaited.pop(digest, None)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(None)
+            case Statements() | StatementsStored():
+                self.stating.take(frame)
             case _:
                 self._early.append(frame)
                 self._early_bytes += size

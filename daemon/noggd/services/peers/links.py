@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final
 
@@ -22,18 +22,19 @@ from noggd.domain.hlc import milliseconds
 from noggd.domain.statements import Remove
 from noggd.services.peers.connection import DirectConnection
 from noggd.services.peers.documents import States
-from noggd.services.peers.hello import Hello
+from noggd.services.peers.hello import Hello, Seen
+from noggd.services.peers.knowledge import Knowledge
 from noggd.services.peers.link import CLONE, GOING_AWAY, MAX_AHEAD, NORMAL, TRY_AGAIN, Link
 from noggd.storage.trust import Trust
 
 SAME_MOMENT: Final = 10.0
 """Seconds within which two links that both sides dialled are taken for one wish."""
+SEEN_EVERY: Final = 300_000
+"""Milliseconds after which it is noted again that a device is linked, and what is here of it."""
 CLONE_TIMEOUT: Final = 2.0
 """Seconds in which an older link must answer to count as alive."""
 
 log = logging.getLogger(__name__)
-
-Vector = Mapping[int, int]
 
 
 class Links:
@@ -59,12 +60,10 @@ class Links:
         self._chosen: dict[str, Link] = {}
         self._dialled: set[asyncio.Task[None]] = set()
         self._settling: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._stored: dict[str, dict[str, Vector]] = {}
-        self._last_sync: dict[str, int] = {}
+        self.known = Knowledge(core, trust)
         self._stored_stamp: dict[str, int] = {}
         self._summary: tuple[States, int] | None = None
         """What is on disk, and the stamp up to which it has everything; None once something changed."""
-        self._waiters: set[Callable[[], None]] = set()
         self._start_over = False
         self._closing = False
 
@@ -92,7 +91,7 @@ class Links:
             self._all.discard(link)
             if self._chosen.get(device) is link:
                 del self._chosen[device]
-                self._remember(link)
+                self.known.remember(link)
                 self.changed()
             self.ended(device)
         return link
@@ -119,9 +118,10 @@ class Links:
             if not link.is_open or link.device not in self.trust.others:
                 return False
             self._chosen[link.device] = link
+            self.known.note_seen(link, 0)
             if other is not None:
                 other.end(NORMAL, "replaced by a newer link")
-                self._remember(other)
+                self.known.remember(other)
             self.changed()
             log.info("linked to %s at %s", link.device, link.address)
             await self.trust.note_refused(False)
@@ -165,15 +165,22 @@ class Links:
 
     # What links tell
 
-    def greeting(self) -> Hello:
-        """Return what this device says about itself, and where others can be reached."""
-        trust = self.trust
+    def greeting(self, device: str, *, first: bool) -> Hello:
+        """Return what this device says about itself to another one, and where others can be reached.
+
+        Only the first hello of a link says what is remembered of the other device.
+        """
+        trust, core = self.trust, self.core
+        peer = trust.peers.get(device) if first else None
         known = {device: trust.peers[device].addresses for device in trust.others if device in trust.peers}
         return Hello(
             clock=self.now(),
-            name=self.core.device_names.get(trust.device) or trust.name_of(trust.device),
+            name=core.device_names.get(trust.device) or trust.name_of(trust.device),
             instance=self.instance,
             digest=trust.digest.hex(),
+            run=core.run,
+            client=core.clients[-1],
+            seen=Seen(peer.run, peer.client, peer.clocks) if peer is not None and peer.run else None,
             addresses={**known, trust.device: tuple(self._advertised())},
         )
 
@@ -181,8 +188,10 @@ class Links:
         """Remember what a peer says about itself, and where it says that others can be reached."""
         trust = self.trust
         own = hello.addresses.get(link.device, ())
-        reached = [link.address] if link.dialled and link.address else _came_from(link.address, own)
-        trust.note(link.device, name=hello.name, addresses=[*reached, *own], last_seen=self.now())
+        reached = [link.address] if link.dialled and link.address else []
+        guess = _came_from(link.address, own)
+        first = [*reached, *(address for address in guess if address in own)]
+        trust.note(link.device, name=hello.name, addresses=[*first, *own], more_addresses=guess)
         for device in hello.addresses.keys() & trust.others.keys() - {link.device}:
             before = trust.peers.get(device)
             trust.note(device, more_addresses=hello.addresses[device])
@@ -191,8 +200,11 @@ class Links:
 
     def progressed(self, link: Link) -> None:
         """Let those who wait for it see that more is known of what a peer has stored."""
-        for waiter in list(self._waiters):
-            waiter()
+        self.known.tell()
+
+    def recognises(self, seen: Seen | None) -> bool:
+        """Say whether what a peer remembers of this device is something that this device remembers too."""
+        return seen is None or self.core.runs.remembers(seen.run, seen.client, seen.clocks)
 
     async def mend_clock(self) -> None:
         """Stamp anew what was written while the clock ran ahead. Raises StorageFailed."""
@@ -209,9 +221,17 @@ class Links:
 
     def started_over(self, link: Link) -> None:
         """Begin all links anew, now that the documents are others."""
-        self._start_over = False
-        for each in list(self._all):
-            each.end(NORMAL, "this device has started over")
+
+        def begin_anew(_: object) -> None:
+            self._start_over = False
+            for each in list(self._all):
+                each.end(NORMAL, "this device has started over")
+
+        seen = link.hello.seen if link.hello is not None else None
+        if seen is None:
+            begin_anew(None)
+        else:
+            self.core.adopt_run(seen.run, begin_anew)
 
     # What goes out
 
@@ -224,7 +244,7 @@ class Links:
 
     def say_statements(self) -> dict[str, asyncio.Future[None]]:
         """Tell everybody what is stated about the group; the futures are done when it is on their disks."""
-        return {device: link.say_statements() for device, link in self._chosen.items()}
+        return {device: link.stating.say() for device, link in self._chosen.items()}
 
     async def sum_up(self) -> None:
         """Do a round: say what there is, repair what is found to differ, and note who has everything."""
@@ -239,10 +259,11 @@ class Links:
         else:
             states, stamp = self._summary
         for link in self.chosen():
+            self.known.note_seen(link, SEEN_EVERY)
             if link.documents.replica.in_step(states):
                 self._stored_stamp[link.device] = stamp
             if link.hello is not None and link.hello.digest != self.trust.digest.hex():
-                link.say_statements()
+                link.stating.say()
             link.summarise(states)
         known = [self._stored_stamp.get(device, 0) for device in self.trust.others]
         self.core.stored_by_all = min(known, default=stamp)
@@ -253,35 +274,6 @@ class Links:
         summary = {name: (vector, sha256(gone).digest()) for name, (vector, gone) in states.items()}
         self._summary = (summary, stamp)
         return self._summary
-
-    # What others have
-
-    def _remember(self, link: Link) -> None:
-        if link.last_sync is not None:
-            self._last_sync[link.device] = link.last_sync
-        known = self._stored.setdefault(link.device, {})
-        for document in self.core.documents():
-            known[document] = _union(known.get(document, {}), link.documents.replica.peer_has(document))
-
-    def stored_by(self, device: str, document: str) -> Vector:
-        """Return the state vector that a device is known to have on its disk, linked or not."""
-        before = self._stored.get(device, {}).get(document, {})
-        link = self._chosen.get(device)
-        return before if link is None else _union(before, link.documents.replica.peer_has(document))
-
-    def last_sync(self, device: str) -> int | None:
-        """Return when something was last stored on either side, or found to be equal (Unix milliseconds)."""
-        link = self._chosen.get(device)
-        return self._last_sync.get(device) if link is None or link.last_sync is None else link.last_sync
-
-    def watch(self, waiter: Callable[[], None]) -> Callable[[], None]:
-        """Call `waiter` when more is known of what others have stored; returns what ends it."""
-        self._waiters.add(waiter)
-        return lambda: self._waiters.discard(waiter)
-
-
-def _union(one: Vector, other: Vector) -> Vector:
-    return {client: max(one.get(client, 0), other.get(client, 0)) for client in one.keys() | other.keys()}
 
 
 def _came_from(address: str | None, told: tuple[str, ...]) -> list[str]:

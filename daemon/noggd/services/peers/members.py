@@ -118,9 +118,7 @@ class Members:
         if not trust.removed:
             farewell = [trust.farewell()]
             links = {link.device: link for link in self._links.chosen()}
-            await self._acknowledged(
-                {device: link.say_statements(farewell) for device, link in links.items()}
-            )
+            await self._acknowledged({device: link.stating.say(farewell) for device, link in links.items()})
         await trust.found(name, new_key=trust.removed or trust.state.refused)
         log.warning("left the group")
         await self.apply()

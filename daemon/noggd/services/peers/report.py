@@ -43,7 +43,7 @@ class Report:
             "self": False,
             "state": "offline" if self._links.of(device) is None else "online",
             "address": self._address(device),
-            "last_seen": None if peer is None else peer.last_seen,
+            "last_seen": self._core.now() if self._links.of(device) else peer.last_seen if peer else None,
             "active": active.get(device),
         }
 
@@ -72,7 +72,7 @@ class Report:
                 "state": "offline" if link is None else "online",
                 "address": self._address(device),
                 "rtt_ms": None if link is None else link.rtt_ms,
-                "last_sync": self._links.last_sync(device),
+                "last_sync": self._links.known.last_sync(device, link),
                 "behind": self._behind(device),
             }
             if link is not None:
@@ -85,7 +85,7 @@ class Report:
         """Count the changes that a device is not known to have stored; None if nothing is known of it."""
         behind, known = 0, False
         for document in self._core.documents():
-            has = self._links.stored_by(device, document)
+            has = self._links.known.stored_by(device, document, self._links.of(device))
             known = known or bool(has)
             here = decode_state_vector(self._core.vector(document))
             behind += sum(max(0, clock - has.get(client, 0)) for client, clock in here.items())

@@ -33,7 +33,7 @@ async def wait_until_stored(
     who have it by then, NotPaired for a device that is no member.
     """
     waiting = _Waiting(core, links, session, _wanted(trust, devices), devices == "any")
-    stop = [links.watch(waiting.look), core.listen(lambda _: waiting.look())]
+    stop = [links.known.watch(waiting.look), core.listen(lambda _: waiting.look())]
     try:
         async with asyncio.timeout(timeout_s):
             while core.view(session).revision < revision:
@@ -85,7 +85,7 @@ class _Waiting:
         if self.target is None:
             return False
         for device in self._wanted:
-            has = self._links.stored_by(device, self._document)
+            has = self._links.known.stored_by(device, self._document, self._links.of(device))
             if all(has.get(client, 0) >= clock for client, clock in self.target.items()):
                 self._since.setdefault(device, self._core.now())
         return bool(self._since) if self._any_one else len(self._since) == len(set(self._wanted))
