@@ -54,13 +54,14 @@ def fill_in_checksums(interface: str) -> None:
 
 
 class Switch:
-    """Carries frames between its ports. `loss` (0 to 1) and `delay` (seconds) hold for every frame.
+    """Carries frames between its ports. `loss` (0 to 1) and `delay` (seconds) hold for every frame, `lost` counts.
 
     `islands` are sets of ports that reach only each other; `deaf` are pairs (from, to) that lose everything.
     """
 
     def __init__(self, namespace: str) -> None:
         self.loss = 0.0
+        self.lost = 0
         self.delay = 0.0
         self.islands: list[set[str]] = []
         self.deaf: set[tuple[str, str]] = set()
@@ -130,9 +131,11 @@ class Switch:
             self.multicasts.append((source, frame))
         known = self._known.get(frame[:6])
         for port in [known] if known else list(self._ports):
-            if port == source or not self._joined(source, port) or self._random.random() < self.loss:
+            if port == source:
                 continue
-            if self.delay:
+            if not self._joined(source, port) or self._random.random() < self.loss:
+                self.lost += 1
+            elif self.delay:
                 self._sequence += 1
                 heapq.heappush(self._late, (time.monotonic() + self.delay, self._sequence, port, frame))
             else:
