@@ -48,7 +48,7 @@ async def test_a_peer_that_takes_nothing_is_dropped_and_comes_back_whole(
         await paired(a, b)
         monkeypatch.setattr("noggd.services.peers.connection.MAX_OUTBOX", 50_000)
         link = a.peers._links.chosen()[0]
-        await until(lambda: link.documents.replica._documents["person"].live)
+        await until(lambda: link.ready and link.documents.replica._documents["person"].live)
         b.peers._links.chosen()[0].connection.transport.pause_reading()
         for _ in range(400):  # the sockets between them take some megabytes
             link.changed("person", bytes(50_000))
