@@ -74,15 +74,17 @@ class SessionState:
         """Fold what is known of one reference right now, operations in progress included."""
         return fold(self.rows(microcosm_id))
 
-    def rows(self, microcosm_id: str) -> Iterable[Row]:
-        """Yield what each device whose word counts wrote about a reference."""
+    def rows(self, microcosm_id: str) -> list[Row]:
+        """Return what each device whose word counts wrote about a reference."""
+        rows = []
         act_key, view_key = "r/" + microcosm_id, "v/" + microcosm_id
         password_key, touch_key = "p/" + microcosm_id, "t/" + microcosm_id
         for device, entries in self.maps.sources:
             act, touch = entries.get(act_key), entries.get(touch_key)
             view, password = entries.get(view_key), entries.get(password_key)
             if act or view or password or touch:
-                yield Row(device, act, view, password, touch)  # type: ignore[arg-type] # the key tells the type
+                rows.append(Row(device, act, view, password, touch))  # type: ignore[arg-type] # the key tells it
+        return rows
 
     def restorable(self, now: int) -> list[Reference]:
         """Return removed references that can still be restored, as they were; `revision` is 0."""

@@ -72,7 +72,7 @@ def keep_lost(session: SessionState, device: str, entries: dict[str, Entry]) -> 
         if name is not None and key[0] != "x" and (known is None or known.stamp < entry.stamp):
             lost.setdefault(name, {})[key] = entry
     for name, dropped in lost.items():
-        rows = list(session.rows(name))
+        rows = session.rows(name)
         before, after = fold(rows), fold([*rows, _row(device, name, dropped)])
         if (before.alive or after.alive) and before._replace(dead=()) != after._replace(dead=()):
             for key, entry in dropped.items():
