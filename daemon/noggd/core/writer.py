@@ -328,7 +328,7 @@ class Core:
             for change in item.changes:
                 if change.revision != change.from_revision:
                     self.views.setdefault(change.session, SessionView(change.session)).publish(change)
-            item.reply(item.result)
+            _call(item.reply, item.result)
         for item in batch.items:
             for change in item.changes:
                 self._tell(change)
@@ -341,8 +341,8 @@ class Core:
         if batch.active_elsewhere:
             self._tell(DevicesChange())
         for document, update, source in batch.updates:
-            for listener in self._update_listeners:
-                listener(document, update, source)
+            for listener in list(self._update_listeners):
+                _call(listener, document, update, source)
 
     def _publish_person(self) -> None:
         person = self._replicas.person
@@ -370,7 +370,7 @@ class Core:
 
     def _tell(self, change: Told) -> None:
         for listener in list(self._listeners):
-            listener(change)
+            _call(listener, change)
 
     # When the journal or a document fails
 
@@ -407,7 +407,7 @@ class Core:
             for item in failed:
                 item.result = StorageFailed(retryable=True)
         for item in failed:
-            item.reply(item.result)
+            _call(item.reply, item.result)
         if self._queue:
             self._schedule()
         else:
@@ -433,3 +433,11 @@ class Core:
         while self._busy or self._queue or self._scheduled:
             self._idle.clear()
             await self._idle.wait()
+
+
+def _call(function: Callable[..., object], *arguments: object) -> None:
+    """Call somebody outside; a fault of theirs must neither keep others from being told nor stop the writer."""
+    try:
+        function(*arguments)
+    except Exception:  # whatever it is, it belongs to them, and the log has it
+        log.exception("what the core told was not taken well")

@@ -373,3 +373,17 @@ async def test_stamps_that_others_led_ahead_stay(tmp_path: Path) -> None:
             await b.call(partial(b.core.merge, document, update, "dA"))
         await b.register("m.1", view="after it")
         assert await b.call(b.core.mend_clock) == 0
+
+
+async def test_a_listener_that_fails_harms_nobody(seat: Seat) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a fault of the listener")
+
+    seat.core.listen(fail)
+    seat.core.on_update(fail)
+    seat.core.change("default", lambda session: session.register(NOW, "m.1"), fail, HERE)
+    later: list[Any] = []
+    seat.core.listen(later.append)
+    assert (await seat.register("m.2")).revision == 2
+    assert [change.revision for change in later] == [1, 2]
+    assert seat.core.view("default").references.keys() == {"m.1", "m.2"}
