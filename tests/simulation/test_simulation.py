@@ -7,6 +7,7 @@ steps, links break and lose what was on its way, clocks are minutes apart. `NOGG
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -152,13 +153,29 @@ def fields(reference: Reference) -> tuple[int, str | None, str | None]:
     return reference.last_accessed, reference.view, reference.password
 
 
+class Faults(logging.Handler):
+    """What the core logged as a fault of whom it told: here that is an assertion of this test."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append(f"{record.getMessage()}: {record.exc_info and record.exc_info[1]}")
+
+
 def play(seed: int) -> None:
-    chaos = Chaos(seed)
+    faults, log = Faults(), logging.getLogger("noggd")
+    log.addHandler(faults)
     try:
+        chaos = Chaos(seed)
         chaos.run()
         chaos.check()
+        assert not faults.found, faults.found
     except AssertionError as error:
         raise AssertionError(f"seed {seed}: {error}") from error
+    finally:
+        log.removeHandler(faults)
 
 
 @pytest.mark.parametrize("block", range(max(1, SEEDS // BLOCK)))
