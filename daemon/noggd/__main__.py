@@ -53,7 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _turn_away(error)
         return USAGE
     logs.set_up(settings.log_level, settings.log_format)
-    return _run(settings, places, read)
+    try:
+        return _run(settings, places, read)
+    finally:
+        logs.end()
 
 
 def _run(settings: Settings, places: paths.Paths, read: Callable[[], Settings]) -> int:

@@ -87,7 +87,11 @@ def disk_space(folder: Path) -> Check:
 
 def disk_sync(folder: Path) -> Check:
     """Check that the disk writes when it is told to, and in good time."""
-    seconds = sync_time(folder)
+    try:
+        seconds = sync_time(folder)
+    except OSError as error:
+        fix = "see what is wrong with that disk; until then changes are refused, and nothing is lost"
+        return check("disk sync", False, f"nothing can be written to {folder}: {error.strerror}", fix)
     pace = f"an fsync takes {seconds * 1000:.2f} ms"
     if seconds < FAST_SYNC:
         return check(

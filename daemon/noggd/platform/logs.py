@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -75,8 +76,19 @@ def set_up(level: str, form: str | None) -> None:
     handler.setFormatter(_FORMATTERS[form]())
     handler.addFilter(Repeats())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.raiseExceptions = (
+        False  # a log that cannot be written stops nothing and cannot be complained about
+    )
     for name, least in LIBRARIES.items():
         logging.getLogger(name).setLevel(least if level == "debug" else logging.WARNING)
+
+
+def end() -> None:
+    """Let the process end with its own status even if nobody reads what it logged: a pipe whose reader is gone."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def fault_in_loop(_loop: object, context: dict[str, Any]) -> None:

@@ -10,6 +10,17 @@ def test_a_real_disk_takes_time(tmp_path: Path) -> None:
     assert 0 < checks.sync_time(tmp_path) < 60
 
 
+def test_a_disk_that_refuses_to_write_is_a_finding_and_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> float:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checks, "sync_time", refuse)
+    found = checks.disk_sync(tmp_path)
+    assert (found["ok"], "No space left" in found["message"]) == (False, True)
+
+
 def test_a_clock_that_was_never_set_is_named() -> None:
     assert checks.clock()["ok"] is True
     found = checks.clock(now=86_400.0)
