@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import logging
 import os
+import resource
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `noggd`; returns its exit status."""
     given = _parser().parse_args(argv)
     os.umask(0o077)  # second line of defence: what is made says its mode itself
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # memory holds keys and passwords
     places = paths.resolve(socket=given.socket, state_dir=given.state_dir, config=given.config)
     if os.environ.get("STATE_DIRECTORY") == str(places.state):
         places = places._replace(state=places.state.resolve())  # with DynamicUser= systemd makes it a symlink
