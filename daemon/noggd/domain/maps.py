@@ -279,16 +279,19 @@ class DeviceMaps:
                 self._secret_left = True
                 self._sources = None
                 new = self.entries[device] = self._parsed(self.document.device_map(device))
-                changed |= {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+                same = {key for key, entry in old.items() if new.get(key) == entry}
+                changed |= (old.keys() | new.keys()) - same if old else new.keys()
             else:
                 if device not in self.entries:
                     self.entries[device] = {}
                     self._sources = None
                 changed |= self._take(self.entries[device], stored)
         changed |= self._repair(ours, useless)
-        for key in changed:
+        adopted = [key for key in changed if key[0] == "x"]
+        for key in adopted:
             self._readopt(key)
-        return {inner[1] if (inner := adopted_key(key)) else key for key in changed}
+        inner = {parts[1] for key in adopted if (parts := adopted_key(key))}
+        return changed.difference(adopted) | inner if adopted else changed
 
     def _take(self, entries: dict[str, Entry], stored: dict[str, Any]) -> set[str]:
         for key, value in stored.items():
