@@ -140,7 +140,8 @@ class Documents:
     def _acknowledge(self, document: str) -> None:
         """Acknowledge what is stored: once for all merges of a document that shared a commit."""
         if not self._unacknowledged:
-            asyncio.get_running_loop().call_soon(self._acknowledge_all)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._acknowledge_all)  # the apps are told in the turn before
         self._unacknowledged[document] = self._core.vector(document)
 
     def _acknowledge_all(self) -> None:
