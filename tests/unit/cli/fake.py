@@ -4,6 +4,7 @@ Requests are checked against the declared parameters and answers against the dec
 script cannot invent an API of its own.
 """
 
+import contextlib
 import json
 import socket
 import threading
@@ -83,15 +84,13 @@ class FakeDaemon:
 
     def _serve(self, connection: socket.socket) -> None:
         connection.settimeout(10)
-        with connection, connection.makefile("rb") as lines:
+        # the command may be gone at any moment, with what it was told unread
+        with contextlib.suppress(OSError), connection, connection.makefile("rb") as lines:
             for line in lines:
                 request = json.loads(line)
-                try:
-                    connection.sendall(self._reply(request))
-                    for told in self.after.get(request["method"], []):
-                        connection.sendall(json.dumps({"jsonrpc": "2.0", **told}).encode() + b"\n")
-                except OSError:
-                    return
+                connection.sendall(self._reply(request))
+                for told in self.after.get(request["method"], []):
+                    connection.sendall(json.dumps({"jsonrpc": "2.0", **told}).encode() + b"\n")
                 if request["method"] in self.hang_up_after:
                     connection.shutdown(socket.SHUT_RDWR)
                     return
