@@ -182,8 +182,8 @@ class Batch:
         self._person().maps.set_members(members)
         for name, session in self.replicas.sessions.items():
             self.touched.add(document_of(name))
-            session.maps.set_members(members)
-            self._note(session.refresh(Origin(self.replicas.device)))
+            if session.maps.set_members(members):  # who joins has written nothing yet: nothing to fold anew
+                self._note(session.refresh(Origin(self.replicas.device)))
 
     def exclude(self, device: str, members: frozenset[str], now: int) -> None:
         """Adopt what a device that left had written, then let it count no more and drop its maps."""

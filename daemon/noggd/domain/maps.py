@@ -133,10 +133,15 @@ class DeviceMaps:
         """Return (device, entry) of the latest write of a key: largest (stamp, device)."""
         return max(self.each(key), key=lambda each: (each[1].stamp, each[0]), default=None)
 
-    def set_members(self, members: frozenset[str]) -> None:
-        """Let only the maps of these devices count from now on."""
-        self.members = members
+    def set_members(self, members: frozenset[str]) -> bool:
+        """Let only the maps of these devices count from now on; say whether that can change what is visible."""
+        before, self.members = self.members, members
         self._sources = None
+        return any(
+            entries and (before is None or name in before) is not (name in members)
+            for name, entries in self.entries.items()
+            if name != self.device
+        )
 
     # Own writes
 
