@@ -9,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,25 +61,8 @@ class Lab:
         self, *command: str, user: str = "root", check: bool = True, limit: float = 60, **env: str
     ) -> Ran:
         """Run a command as root, or as a person in an environment like that of a login."""
-        home = "/root" if user == "root" else f"/home/{user}"
-        path = f"{home}/.local/bin:{SYSTEM_VENV}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        variables = {
-            "HOME": home,
-            "USER": user,
-            "LOGNAME": user,
-            "PATH": path,
-            "LANG": "C.UTF-8",
-            **LIBRARIES,
-            **env,
-        }
-        words: list[str] = ["nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "-C"]
-        if user != "root":
-            uid = self.uids[user]
-            words += ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--init-groups"]
-            variables = {"XDG_RUNTIME_DIR": f"/run/user/{uid}", **variables}
-        words += ["env", "-C", "/", "-i", *(f"{name}={value}" for name, value in variables.items()), *command]
         done = subprocess.run(
-            words,
+            self._words(command, user, env),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -91,6 +74,26 @@ class Lab:
         ran = Ran(done)
         assert not check or ran.status == 0, (command, ran)
         return ran
+
+    def popen(self, *command: str, user: str = "root") -> subprocess.Popen[str]:
+        """Start a command without waiting for it; its output is to be read."""
+        words = self._words(command, user, {})
+        return subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, preexec_fn=self._join
+        )
+
+    def _words(self, command: Sequence[str], user: str, env: Mapping[str, str]) -> list[str]:
+        home = "/root" if user == "root" else f"/home/{user}"
+        path = f"{home}/.local/bin:{SYSTEM_VENV}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        known = {"HOME": home, "USER": user, "LOGNAME": user, "PATH": path, "LANG": "C.UTF-8"}
+        words: list[str] = ["nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "-C"]
+        if user != "root":
+            uid = self.uids[user]
+            words += ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--init-groups"]
+            known["XDG_RUNTIME_DIR"] = f"/run/user/{uid}"
+        variables = {**known, **LIBRARIES, **env}
+        set_to = [f"{name}={value}" for name, value in variables.items()]
+        return [*words, "env", "-C", "/", "-i", *set_to, *command]
 
     def _join(self) -> None:
         """Newer systemds listen only to processes of their own cgroup tree."""

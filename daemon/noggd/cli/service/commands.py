@@ -16,6 +16,7 @@ from noggd.cli.asking import terminal
 from noggd.cli.base import Group, pass_state
 from noggd.cli.exits import FAILED, OK, Failure, usage
 from noggd.cli.output import Waiting, note, printable
+from noggd.cli.pair import pair
 from noggd.cli.service import installing, launchd
 from noggd.cli.service.manager import Manager, lingers, set_linger, user_name
 from noggd.cli.service.place import Place, this_place
@@ -54,6 +55,8 @@ def service() -> None:
 @click.option(
     "--linger/--no-linger", default=None, help="Run also while you are not logged in. Asked on a terminal."
 )
+@click.option("--pair", "code", metavar="CODE", help="Then pair with the device that shows this code.")
+@click.option("--yes", is_flag=True, help="With --pair: do not ask before merging.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written and run; change nothing.")
 @pass_state
 def install(
@@ -64,6 +67,8 @@ def install(
     hardened: bool,
     lan_only: bool,
     linger: bool | None,
+    code: str | None,
+    yes: bool,
     dry_run: bool,
 ) -> None:
     """Install noggd as a service and start it.
@@ -78,6 +83,8 @@ def install(
     target = _target(system=system, headless=headless, person=person)
     if lan_only and target.user:
         raise usage("a user's service manager cannot filter packets", "--lan-only goes with --system")
+    if code is not None and not target.user:
+        raise usage("a system service is paired by the person whose it is", "nogg pair CODE, as that user")
     if hardened and not target.user:
         raise usage("the system service has the strict sandbox already", "leave --hardened out")
     plan = make_plan(place, target, hardened=hardened, lan_only=lan_only)
@@ -105,6 +112,9 @@ def install(
         note(each)
     if failure is not None:
         raise failure
+    if code is not None:
+        state.socket = str(target.socket)
+        click.get_current_context().invoke(pair, code=(code,), yes=yes)
 
 
 def _target(*, system: bool, headless: bool, person: str | None) -> Target:
