@@ -54,24 +54,24 @@ class Radio:
         """
         zeroconf: Any = await asyncio.to_thread(importlib.import_module, "zeroconf")
         aio: Any = await asyncio.to_thread(importlib.import_module, "zeroconf.asyncio")
-        try:
-            self._zeroconf = engine = aio.AsyncZeroconf(interfaces=list(interfaces))
-        except RuntimeError as error:  # its word for an address that has just gone
-            raise OSError(str(error)) from error
         label = secrets.token_hex(6)
         self._own = f"{label}.{SERVICE}"
-        if announcement is not None:
-            info: ServiceInfo = zeroconf.ServiceInfo(
-                SERVICE,
-                self._own,
-                port=announcement.port,
-                properties=announcement.properties,
-                server=f"{label}.local.",
-                parsed_addresses=list(announcement.hosts),
-            )
-            # drawn names need no probing; this also spares half a second
-            await engine.async_register_service(info, cooperating_responders=True)
-        self._browser = aio.AsyncServiceBrowser(engine.zeroconf, SERVICE, handlers=[self._noticed])
+        try:
+            self._zeroconf = engine = aio.AsyncZeroconf(interfaces=list(interfaces))
+            if announcement is not None:
+                info: ServiceInfo = zeroconf.ServiceInfo(
+                    SERVICE,
+                    self._own,
+                    port=announcement.port,
+                    properties=announcement.properties,
+                    server=f"{label}.local.",
+                    parsed_addresses=list(announcement.hosts),
+                )
+                # drawn names need no probing; this also spares half a second
+                await engine.async_register_service(info, cooperating_responders=True)
+            self._browser = aio.AsyncServiceBrowser(engine.zeroconf, SERVICE, handlers=[self._noticed])
+        except (RuntimeError, zeroconf.Error) as error:  # its words for an address that has just gone
+            raise OSError(str(error) or type(error).__name__) from error
 
     async def close(self) -> None:
         """Say goodbye and be silent."""

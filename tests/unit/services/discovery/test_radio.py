@@ -9,6 +9,7 @@ import sys
 from typing import Any, ClassVar
 
 import pytest
+from zeroconf import NotRunningException
 
 from noggd.services.discovery.radio import MAX_SIGHTINGS, Radio, _is_news
 from tests.unit.services.devices import until
@@ -116,3 +117,14 @@ def test_that_a_network_has_gone_is_no_news() -> None:
 def test_a_daemon_loads_nothing_of_multicast_until_it_begins() -> None:
     code = "import sys, noggd.app; assert not {'zeroconf', 'ifaddr'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+async def test_what_the_library_raises_is_said_as_a_machine_without_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(**_options: object) -> None:
+        raise NotRunningException
+
+    monkeypatch.setattr("zeroconf.asyncio.AsyncZeroconf", fail)
+    with pytest.raises(OSError, match="NotRunning"):
+        await Radio(lambda: None).open(None, ["127.0.0.1"])
