@@ -5,6 +5,7 @@ Local to the device and persisted beside the journal (they are not part of the d
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from noggd.domain.changes import ABSENT, Change
@@ -34,11 +35,22 @@ class Revisions:
 
     def record(self, change: Change) -> None:
         """Take a change into account: its ids get its revision."""
-        self.apply(as_record(change))
+        self._take(
+            change.revision, change.explicit, _touched(change), change.removed, change.active is not ABSENT
+        )
 
     def apply(self, record: list[Any]) -> None:
         """Take a change as the journal holds it (see `as_record`)."""
-        revision, explicit, touched, removed, active = record
+        self._take(*record)
+
+    def _take(
+        self,
+        revision: int,
+        explicit: Iterable[str],
+        touched: Iterable[str],
+        removed: Iterable[str],
+        active: bool,
+    ) -> None:
         self.now = revision
         for name in explicit:
             self.changed[name] = (revision, revision)
@@ -81,12 +93,18 @@ class Revisions:
         self.changed = {name: (explicit, last) for name, (explicit, last) in changed.items()}
 
 
+def _touched(change: Change) -> list[str]:
+    if len(change.explicit) == len(change.set):  # explicit names some of set, and mostly all
+        return []
+    return [name for name in change.set if name not in change.explicit]
+
+
 def as_record(change: Change) -> list[Any]:
     """Return the part of a change that the journal keeps: revision, explicit, touched, removed, active."""
     return [
         change.revision,
         sorted(change.explicit),
-        [name for name in change.set if name not in change.explicit],
+        _touched(change),
         list(change.removed),
         change.active is not ABSENT,
     ]
