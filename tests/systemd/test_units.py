@@ -87,6 +87,34 @@ def test_a_users_service_leaves_less_open_where_it_may(tmp_path: Path) -> None:
     )
 
 
+@needs_analyze
+def test_the_documented_exposure_is_the_measured_one(tmp_path: Path) -> None:
+    version = subprocess.run(["systemd-analyze", "--version"], capture_output=True, text=True).stdout.split()[
+        1
+    ]
+    if version != "252":
+        pytest.skip(f"docs/service.md has the figures of systemd 252, this is {version}")
+    lan, page = "lan-only.conf", (UNITS.parent / "docs/service.md").read_text()
+    measured = [
+        (score("user", copied(tmp_path / "a", "user"), "noggd.service"), "; "),
+        (
+            score("user", copied(tmp_path / "b", "user", noggd="strict-user.conf"), "noggd.service"),
+            " with `--hardened` | ",
+        ),
+        (score("system", copied(tmp_path / "c", "system"), "noggd@.service"), "; "),
+        (
+            score("system", copied(tmp_path / "d", "system", noggd_at=lan), "noggd@.service"),
+            " with `--lan-only` | ",
+        ),
+        (score("system", copied(tmp_path / "e", "system"), "noggd.service"), "; "),
+        (
+            score("system", copied(tmp_path / "f", "system", noggd=lan), "noggd.service"),
+            " with `--lan-only` |",
+        ),
+    ]
+    assert "".join(f"{value}{words}" for value, words in measured) in page
+
+
 def settings(path: Path) -> Iterator[tuple[str, str]]:
     for line in path.read_text().splitlines():
         if line and not line.startswith(("#", "[")):
