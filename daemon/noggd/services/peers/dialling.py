@@ -63,6 +63,24 @@ Made = tuple[OutgoingConnection, str]
 """A connection, and where it was made."""
 
 
+class _Call:
+    """What may interrupt the dialling of one device: any news of it, and reasons to dial at once."""
+
+    def __init__(self) -> None:
+        self.news = asyncio.Event()
+        self.hurry = asyncio.Event()
+
+    def forget(self) -> None:
+        self.news.clear()
+        self.hurry.clear()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, unless there is reason to hurry."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.hurry.wait()
+
+
 class Dialler:
     """Keeps a link to every other member, as far as one can be made from here."""
 
@@ -70,7 +88,7 @@ class Dialler:
         self._trust = trust
         self._links = links
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._wake: dict[str, asyncio.Event] = {}
+        self._calls: dict[str, _Call] = {}
         self._seen: dict[str, tuple[str, ...]] = {}
         """Where somebody claims that a member is: tried, and remembered only once it answered there."""
         self._new_delay = 0.0
@@ -81,28 +99,34 @@ class Dialler:
         members = set() if self._closed else set(self._trust.others)
         for device in self._tasks.keys() - members:
             self._tasks.pop(device).cancel()
-            self._wake.pop(device, None)
+            self._calls.pop(device, None)
             self._seen.pop(device, None)
         for device in members - self._tasks.keys():
-            self._wake[device] = asyncio.Event()
+            self._calls[device] = _Call()
             delay = (self._new_delay + (POLITE if device < self._trust.device else 0)) * random.uniform(
                 1, 1.5
             )
             self._tasks[device] = asyncio.create_task(self._keep(device, delay), name=f"dial {device}")
         self._new_delay = NEW_MEMBER
 
-    def wake(self, device: str | None = None) -> None:
-        """Dial again at once: a link has ended, an address was learned, the network is another (then all)."""
-        for name, event in self._wake.items():
+    def hurry(self, device: str | None = None) -> None:
+        """Dial again at once: an address was learned, or the network is another (then all)."""
+        for name, call in self._calls.items():
             if device is None or name == device:
-                event.set()
+                call.hurry.set()
+                call.news.set()
+
+    def ended(self, device: str) -> None:
+        """Take note that a link to a device has ended."""
+        if device in self._calls:
+            self._calls[device].news.set()
 
     def found(self, device: str, addresses: Sequence[str]) -> None:
         """Try a member at addresses that nobody has vouched for, at once if they are news."""
         seen = merge_addresses(addresses, self._seen.get(device, ()))
         if device in self._tasks and seen != self._seen.get(device):
             self._seen[device] = seen
-            self.wake(device)
+            self.hurry(device)
 
     async def close(self) -> None:
         """Dial no more. Links that were made stay."""
@@ -112,26 +136,32 @@ class Dialler:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _keep(self, device: str, delay: float) -> None:
-        """Keep one device linked, for ever; begin after so many seconds."""
-        wake = self._wake[device]
+        """Keep one device linked, for ever; begin after so many seconds.
+
+        After a link that has lasted the next attempt comes at once; after one that has not, as after a failure.
+        """
+        call, loop = self._calls[device], asyncio.get_running_loop()
         failures, linked = 0, -RECENT
-        await _sleep(wake, delay)
+        await call.pause(delay)
         while True:
-            wake.clear()
-            if self._links.of(device) is not None:
-                await wake.wait()
-                failures, linked = 0, asyncio.get_running_loop().time()
+            call.forget()
+            link, began, refused = self._links.of(device), loop.time(), False
+            if link is None:
+                refused = await self._attempt(device)
+            else:
+                began = link.since
+                await call.news.wait()
+                if self._links.of(device) is not None:
+                    continue
+            ended = loop.time()
+            if ended - began > LASTING and not refused:
+                failures, linked = 0, ended
                 continue
-            started = asyncio.get_running_loop().time()
-            refused = await self._attempt(device)
-            lasted = asyncio.get_running_loop().time() - started
-            failures = 0 if lasted > LASTING and not refused else failures + 1
-            if lasted > LASTING and not refused:
-                linked = started + lasted
-            recently = started + lasted < linked + RECENT
+            failures += 1
+            recently = ended < linked + RECENT
             longest = MAX_DELAY_REFUSED if refused else MAX_DELAY_RECENT if recently else MAX_DELAY
-            await _sleep(
-                wake, min(longest, FIRST_DELAY * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.5)
+            await call.pause(
+                min(longest, FIRST_DELAY * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.5)
             )
 
     async def _attempt(self, device: str) -> bool:
@@ -159,7 +189,7 @@ class Dialler:
         self, device: str, kind: type[OutgoingConnection], context: ssl.SSLContext
     ) -> tuple[Made | None, bool]:
         """Dial a device; begin anew when another address of it is learned, for the old ones may lead nowhere."""
-        wake = self._wake[device]
+        wake = self._calls[device].hurry
         while True:
             addresses = self._addresses(device)
             dialling = asyncio.create_task(first_connection(addresses, kind, context))
@@ -242,9 +272,3 @@ async def open_connection(
     )
     assert isinstance(connection, OutgoingConnection)
     return connection
-
-
-async def _sleep(wake: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await wake.wait()

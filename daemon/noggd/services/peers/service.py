@@ -51,8 +51,8 @@ class Peers:
         self.moved: Callable[[], None] = lambda: None
         """Called when the addresses of this machine are others."""
         self._links.changed = core.announce_devices
-        self._links.ended = self._dialler.wake
-        self._links.learned = self._dialler.wake
+        self._links.ended = self._dialler.ended
+        self._links.learned = self._dialler.hurry
 
     def _refresh(self) -> None:
         self.listener.refresh()
@@ -78,7 +78,7 @@ class Peers:
 
     def dial(self, device: str | None = None) -> None:
         """Dial a device (default: everybody) at once, if it is not linked."""
-        self._dialler.wake(device)
+        self._dialler.hurry(device)
 
     def found(self, device: str, addresses: Sequence[str]) -> None:
         """Try a member where something on the network claims that it is."""
@@ -92,8 +92,7 @@ class Peers:
 
     def status(self) -> Json:
         """Return `sync.status`."""
-        listen = ", ".join(str(address) for address in self.listener.bound)
-        return {"listen": listen, "peers": self._report.peers()}
+        return {"listen": str(self.listener.bound[0]), "peers": self._report.peers()}
 
     async def evict(self, device: str) -> Json:
         """Shut a device out for good. Raises NotPaired, StorageFailed."""
@@ -153,7 +152,7 @@ class Peers:
                 log.info("the machine slept: all links are made anew")
                 for link in self._links.chosen():
                     link.abort("the machine slept")
-                self._dialler.wake()
+                self._dialler.hurry()
 
     async def _watch_addresses(self) -> None:
         """Give up links at addresses that this machine has no more, and dial anew when it has others."""
@@ -168,7 +167,7 @@ class Peers:
             for link in self._links.chosen():
                 if link.connection.local_address[0] in gone:
                     link.abort("this machine has another address now")
-            self._dialler.wake()
+            self._dialler.hurry()
             self.moved()
 
 

@@ -168,6 +168,8 @@ async def test_a_member_that_talks_nonsense_is_dropped_and_may_come_back(tmp_pat
             link = b.peers._links.chosen()[0]
             link.connection.post(frame)
             await until(lambda gone=link: not gone.is_open)  # type: ignore[misc] # mypy: defaults of lambdas
+            a.peers.dial()
+            b.peers.dial()
             await until(lambda: a.linked(b) and b.linked(a))
         await b.register("after.nonsense")
         await until(lambda: a.has() == {"after.nonsense"})
@@ -180,4 +182,6 @@ async def test_text_and_fragments_are_not_messages(tmp_path: Path) -> None:
             link = b.peers._links.chosen()[0]
             await link.connection.send(said)
             await until(lambda gone=link: not gone.is_open)  # type: ignore[misc] # mypy: defaults of lambdas
+            a.peers.dial()
+            b.peers.dial()
             await until(lambda: a.linked(b) and b.linked(a))
