@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from nogg.blocking import Connection
 
 HERE = Path(__file__).parent
@@ -149,6 +151,13 @@ class Lab:
         return (process / "ns/pid").readlink() == Path(f"/proc/{self.leader}/ns/pid").readlink()
 
 
+def needs_user_managers(lab: Lab) -> None:
+    """Skip where no service manager of a user could run."""
+    places = ("usr/lib/*/security", "usr/lib*/security")
+    if not any(any(lab.path("/").glob(f"{place}/pam_systemd.so")) for place in places):
+        pytest.skip("pam_systemd is not installed (Debian: libpam-systemd), which user managers need")
+
+
 def until(found: Callable[[], T], what: str, limit: float = 15) -> T:
     """Wait for a condition; returns what it gave."""
     end = time.monotonic() + limit
@@ -206,4 +215,4 @@ def install(lab: Lab, venv: str, user: str = "root") -> None:
     lab.run("sh", "-c", f"echo {PACKAGES} > '{site}/packages.pth'", user=user)
     pip = [f"{venv}/bin/python", "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
     wheel = lab.run("sh", "-c", f"echo {WHEELS}/*.whl").out.strip()
-    lab.run(*pip, "--no-index", "--no-deps", "--ignore-installed", "--no-compile", wheel, user=user)
+    lab.run(*pip, "--no-index", "--no-deps", "--ignore-installed", wheel, user=user)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.systemd.lab import Lab, install, until
+from tests.systemd.lab import Lab, install, needs_user_managers, until
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
 
@@ -34,15 +34,22 @@ def test_it_takes_five_commands_at_most() -> None:
 @pytest.fixture
 def people(lab: Lab) -> Iterator[Lab]:
     """Two people with a service manager, which a login would start; neither knows noggd."""
+    needs_user_managers(lab)
     for person in (FIRST, SECOND):
         lab.run("loginctl", "enable-linger", person)
         runtime = lab.path(f"/run/user/{lab.uids[person]}/systemd/private")
         until(runtime.exists, f"the manager of {person}")
-        lab.run("rm", "-rf", f"/home/{person}/.local", f"/home/{person}/.config", user=person)
+        forget(lab, person)
     yield lab
     for person in (FIRST, SECOND):
         lab.nogg("service", "uninstall", user=person)
         lab.run("loginctl", "disable-linger", person)
+        forget(lab, person)
+
+
+def forget(lab: Lab, person: str) -> None:
+    """Let a home folder know nothing of noggd."""
+    lab.run("rm", "-rf", f"/home/{person}/.local", f"/home/{person}/.config", user=person)
 
 
 def pipx(lab: Lab, person: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.systemd.lab import PACKAGES, PYTHON, VERSION, Lab, install, until
+from tests.systemd.lab import PACKAGES, PYTHON, VERSION, Lab, install, needs_user_managers, until
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
 
@@ -24,6 +24,7 @@ KEY = f"{STATE}/device.pem"
 @pytest.fixture(scope="module")
 def bob(lab: Lab) -> Iterator[Lab]:
     """The lab, with bob lingering and noggd where pipx puts it, but not yet a service."""
+    needs_user_managers(lab)
     lab.run("loginctl", "enable-linger", "bob")
     install(lab, VENV, user="bob")
     lab.run("mkdir", "-p", "/home/bob/.local/bin", user="bob")
