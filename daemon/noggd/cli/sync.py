@@ -6,7 +6,7 @@ import click
 
 from noggd.cli.base import Command, pass_state
 from noggd.cli.choose import known_device
-from noggd.cli.output import Waiting, ago, table
+from noggd.cli.output import Waiting, ago, printable, table
 from noggd.cli.state import State
 
 
@@ -52,4 +52,13 @@ def _rows(answer: dict[str, Any]) -> list[str]:
     return [
         f"listening on {answer['listen']}",
         *(peers or ["Not paired with any device. Pair with: nogg pair"]),
+        *(_held_back(peer) for peer in answer["peers"] if peer.get("held_back")),
     ]
+
+
+def _held_back(peer: dict[str, Any]) -> str:
+    minutes = peer["clock_ahead_ms"] // 60_000
+    return (
+        f"The clock here is {minutes} minutes ahead of that of {printable(peer['name'])}: what is changed here is "
+        "held back until it is mended."
+    )

@@ -112,7 +112,11 @@ class Joined(TypedDict):
 
 
 class Peer(TypedDict):
-    """The link to one other device; `behind`: changes that it has not stored yet, as far as is known."""
+    """The link to one other device; `behind`: changes that it has not stored yet, as far as is known.
+
+    `clock_ahead_ms`: how far this device's clock is ahead of the other's. `held_back`: so far that this device's
+    changes are held back until that is mended.
+    """
 
     device: str
     name: str
@@ -121,6 +125,8 @@ class Peer(TypedDict):
     rtt_ms: float | None
     last_sync: Milliseconds | None
     behind: Count | None
+    held_back: NotRequired[bool]
+    clock_ahead_ms: NotRequired[int]
 
 
 class SyncStatus(TypedDict):
