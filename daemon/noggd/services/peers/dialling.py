@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import ssl
 from collections.abc import Sequence
@@ -91,6 +92,8 @@ class Dialler:
         self._calls: dict[str, _Call] = {}
         self._seen: dict[str, tuple[str, ...]] = {}
         """Where somebody claims that a member is: tried, and remembered only once it answered there."""
+        self.faults: dict[str, dict[str, str]] = {}
+        """Why a member was last not reached, by address; nothing of those that are linked."""
         self._new_delay = 0.0
         self._closed = False
 
@@ -101,6 +104,7 @@ class Dialler:
             self._tasks.pop(device).cancel()
             self._calls.pop(device, None)
             self._seen.pop(device, None)
+            self.faults.pop(device, None)
         for device in members - self._tasks.keys():
             self._calls[device] = _Call()
             delay = (self._new_delay + (POLITE if device < self._trust.device else 0)) * random.uniform(
@@ -177,6 +181,7 @@ class Dialler:
                 await self._trust.note_refused(True)
             return refused
         connection, address = made
+        self.faults.pop(device, None)
         await self._links.run_dialled(connection, device, address)
         return False
 
@@ -192,7 +197,8 @@ class Dialler:
         wake = self._calls[device].hurry
         while True:
             addresses = self._addresses(device)
-            dialling = asyncio.create_task(first_connection(addresses, kind, context))
+            faults = self.faults[device] = {}
+            dialling = asyncio.create_task(first_connection(addresses, kind, context, faults=faults))
             waking = asyncio.create_task(wake.wait())
             try:
                 await asyncio.wait([dialling, waking], return_when=asyncio.FIRST_COMPLETED)
@@ -206,13 +212,19 @@ class Dialler:
 
 
 async def first_connection(
-    addresses: Sequence[str], kind: type[OutgoingConnection], context: ssl.SSLContext, path: str = SYNC_PATH
+    addresses: Sequence[str],
+    kind: type[OutgoingConnection],
+    context: ssl.SSLContext,
+    path: str = SYNC_PATH,
+    faults: dict[str, str] | None = None,
 ) -> tuple[Made | None, bool]:
     """Dial all addresses, each a little after the one before it, and return the first connection and its address.
 
-    Without one, the second value says whether the right device answered and hung up on us.
+    Without one, the second value says whether the right device answered and hung up on us. `faults` is given
+    the reason for each address that failed.
     """
     refused = False
+    reasons = {} if faults is None else faults
 
     async def attempt(nth: int, address: str) -> Made | None:
         nonlocal refused
@@ -221,7 +233,9 @@ async def first_connection(
             return await open_connection(address, kind, context, path), address
         except Refused:
             refused = True
+            reasons[address] = "it does not trust this device any more"
         except (OSError, TimeoutError, WebSocketException, WrongDevice, ValueError) as error:
+            reasons[address] = reason(error)
             log.debug("no link at %s: %s", address, error)
         return None
 
@@ -234,6 +248,19 @@ async def first_connection(
         return None, refused
     finally:
         await _drop(tasks)
+
+
+def reason(error: Exception) -> str:
+    """Say in words why an address did not lead to a device."""
+    if isinstance(error, WrongDevice):
+        return "another device answers there"
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    if isinstance(error, ssl.SSLError):
+        return "what answers there is no device of this group"
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return "it cannot be reached"
 
 
 async def _drop(tasks: list[asyncio.Task[Made | None]]) -> None:

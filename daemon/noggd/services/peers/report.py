@@ -16,7 +16,10 @@ Json = dict[str, Any]
 class Report:
     """Reads the answers together from trust, links and core."""
 
-    def __init__(self, core: Core, trust: Trust, links: Links) -> None:
+    def __init__(
+        self, core: Core, trust: Trust, links: Links, faults: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
+        self._faults = {} if faults is None else faults
         self._core = core
         self._trust = trust
         self._links = links
@@ -59,7 +62,8 @@ class Report:
     def peers(self) -> list[Json]:
         """Return the rows of `sync.status`, one for each other member.
 
-        `held_back` and `clock_ahead_ms` say how this device's clock stands to the peer's.
+        `held_back` and `clock_ahead_ms` say how this device's clock stands to the peer's, `fault` why a device
+        that is offline was not reached.
         """
         rows = []
         for device in self._trust.group.members:
@@ -78,6 +82,8 @@ class Report:
             if link is not None:
                 row["held_back"] = link.held_back
                 row["clock_ahead_ms"] = link.ahead
+            elif faults := self._faults.get(device):
+                row["fault"] = "; ".join(f"{address}: {fault}" for address, fault in faults.items())
             rows.append(row)
         return sorted(rows, key=_by_name)
 

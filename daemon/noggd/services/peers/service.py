@@ -47,7 +47,7 @@ class Peers:
         self.listener = Listener(trust, self._links, listen, window)
         self._dialler = Dialler(trust, self._links)
         self._members = Members(core, trust, self._links, self._refresh)
-        self._report = Report(core, trust, self._links)
+        self._report = Report(core, trust, self._links, self._dialler.faults)
         self.moved: Callable[[], None] = lambda: None
         """Called when the addresses of this machine are others."""
         self._links.changed = core.announce_devices

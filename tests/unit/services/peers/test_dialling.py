@@ -2,13 +2,14 @@
 
 import asyncio
 import random
+import ssl
 from pathlib import Path
 
 import pytest
 
 from noggd.platform import tls
 from noggd.services.peers import dialling, service
-from noggd.services.peers.connection import pinned
+from noggd.services.peers.connection import WrongDevice, pinned
 from noggd.services.peers.dialling import Dialler, first_connection
 from noggd.services.peers.link import CLONE, Link
 from noggd.storage.keys import make_key
@@ -35,6 +36,34 @@ async def test_a_claimed_address_is_dialled_at_once_and_kept_only_if_it_was_true
         await until(lambda: b.linked(a))
         assert NOWHERE not in b.trust.peers[a.id].addresses
         assert where in b.trust.peers[a.id].addresses
+
+
+async def test_why_a_device_is_not_reached_is_told_until_it_is(tmp_path: Path) -> None:
+    async with devices(tmp_path, "a", "b") as (a, b):
+        await paired(a, b)
+        assert "fault" not in b.peers.status()["peers"][0]
+        where = a.address
+        await a.stop()
+        await until(lambda: "fault" in b.peers.status()["peers"][0])
+        assert f"{where}: connection refused" in b.peers.status()["peers"][0]["fault"]
+        await a.start()
+        await until(lambda: b.linked(a))
+        assert "fault" not in b.peers.status()["peers"][0]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TimeoutError(), "no answer"),
+        (ConnectionRefusedError(111, "Connect call failed ('::1', 9)"), "connection refused"),
+        (OSError(113, "x"), "no route to host"),
+        (OSError("Multiple exceptions: …"), "it cannot be reached"),
+        (WrongDevice(), "another device answers there"),
+        (ssl.SSLError(1, "x"), "what answers there is no device of this group"),
+    ],
+)
+def test_reasons_are_words(error: Exception, words: str) -> None:
+    assert dialling.reason(error) == words
 
 
 async def test_a_claim_about_a_stranger_is_left(tmp_path: Path) -> None:
