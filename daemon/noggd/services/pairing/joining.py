@@ -62,7 +62,11 @@ class Joiner:
         async with self._turn:
             self._check_alone()
             secret, device, where = await self._where(code or ticket or "", address)
-            host = await self._meet(where, device)
+            try:
+                host = await self._meet(where, device)
+            except PairingFailed as error:
+                self._blame_time(ticket or code or "", error)
+                raise
             try:
                 welcome = await self._run(secret, host)
             finally:
@@ -93,13 +97,18 @@ class Joiner:
                 ticket = read_ticket(text)
                 if ticket.device == self._trust.device:
                     raise PairingFailed("this ticket was made on this very device")
-                if ticket.expires_at * 1000 < self._now():
-                    raise PairingFailed("the ticket has expired", hint="make a new one on the other device")
                 return ticket.code, ticket.device, given or list(ticket.addresses)
             code = read_code(text)
         except ProtocolError as error:
             raise PairingFailed(str(error)) from error
         return code, None, given or await self._find(code.number)
+
+    def _blame_time(self, text: str, error: PairingFailed) -> None:
+        """Say that the ticket has expired, where that explains it; the inviter's clock decides, not ours."""
+        if is_ticket(text) and read_ticket(text).expires_at * 1000 < self._now():
+            raise PairingFailed(
+                "the ticket has expired", hint="make a new one on the other device"
+            ) from error
 
     async def _find(self, number: int) -> list[str]:
         """Find the one device that announces this number; of several, one may be lying in wait."""

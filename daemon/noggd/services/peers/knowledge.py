@@ -6,11 +6,16 @@ that may come back as an old copy of itself, which goes into trust.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 from noggd.core import Core
+from noggd.core.replicas import document_of
+from noggd.domain.changes import Change, Unset
 from noggd.domain.update import decode_state_vector
+from noggd.platform.clock import monotonic
 from noggd.services.peers.link import Link
+from noggd.services.peers.marks import Marks
 from noggd.storage.trust import Trust
 
 Vector = Mapping[int, int]
@@ -24,6 +29,7 @@ class Knowledge:
         self._trust = trust
         self._stored: dict[str, dict[str, Vector]] = {}
         self._last_sync: dict[str, int] = {}
+        self._marks: defaultdict[str, Marks] = defaultdict(Marks)
         self._waiters: set[Callable[[], None]] = set()
 
     def remember(self, link: Link) -> None:
@@ -46,6 +52,19 @@ class Knowledge:
             vectors = {name: decode_state_vector(self._core.vector(name)) for name in self._core.documents()}
             clocks = {name: vector[client] for name, vector in vectors.items() if client in vector}
             self._trust.note_seen(link.device, link.hello.run, client, clocks)
+
+    def mark(self, change: object) -> None:
+        """Note which state holds the revision of a change; a listener of the core."""
+        if isinstance(change, Change) and self._trust.others:
+            access = not change.explicit and not change.removed and isinstance(change.active, Unset)
+            vector = self._core.vector(document_of(change.session))
+            self._marks[change.session].note(change.revision, vector, access=access, now=monotonic())
+
+    def state_with(self, session: str, revision: int) -> Vector | None:
+        """Return a state of a session's document that holds a revision, if one is known."""
+        marks = self._marks.get(session)
+        vector = marks.state_with(revision) if marks is not None else None
+        return None if vector is None else decode_state_vector(vector)
 
     def stored_by(self, device: str, document: str, link: Link | None) -> Vector:
         """Return the state vector that a device is known to have on its disk; `link` is the one to it, if any."""

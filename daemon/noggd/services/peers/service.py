@@ -118,7 +118,11 @@ class Peers:
     async def running(self) -> AsyncIterator[None]:
         """Be there for the others while the context lasts."""
         await self.listener.open()
-        stop = [self._trust.listen(self._members.changed), self._core.on_update(self._links.pass_on)]
+        stop = [
+            self._trust.listen(self._members.changed),
+            self._core.on_update(self._links.pass_on),
+            self._core.listen(self._links.known.mark),
+        ]
         self._dialler.update()
         works: list[Coroutine[Any, Any, None]] = [self._members.keep(), self._rounds(), self._watch_clock()]
         if not all(address.loopback for address in self.listener.bound):

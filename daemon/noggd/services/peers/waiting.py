@@ -28,9 +28,9 @@ async def wait_until_stored(
 ) -> list[Json]:
     """Return who has stored a revision of a session, and since when that is known, as soon as enough have.
 
-    A revision that is not there yet is waited for too. What is looked at is the state of the document at
-    that moment, so an older revision may be answered a little late, never early. Raises Timeout with those
-    who have it by then, NotPaired for a device that is no member.
+    A revision that is not there yet is waited for too; one so old that its state is not known any more may
+    be answered a little late, never early. Raises Timeout with those who have it by then, NotPaired for a
+    device that is no member.
     """
     waiting = _Waiting(core, links, session, _wanted(trust, devices), devices == "any")
     stop = [links.known.watch(waiting.look), core.listen(lambda _: waiting.look())]
@@ -38,8 +38,10 @@ async def wait_until_stored(
         async with asyncio.timeout(timeout_s):
             while core.view(session).revision < revision:
                 await waiting.moved()
-            await ask(core.settle)
-            waiting.target = decode_state_vector(core.vector(document_of(session)))
+            waiting.target = links.known.state_with(session, revision)
+            if waiting.target is None:
+                await ask(core.settle)
+                waiting.target = decode_state_vector(core.vector(document_of(session)))
             while not waiting.enough():
                 await waiting.moved()
     except TimeoutError:

@@ -79,6 +79,8 @@ async def test_waiting_until_others_have_stored_a_revision(tmp_path: Path) -> No
         with pytest.raises(Timeout) as caught:
             await a.peers.wait("default", a.core.view("default").revision, "any", 0.05)
         assert caught.value.data["synced"] == []
+        older = await a.peers.wait("default", revision, "all", 1)
+        assert {row["device"] for row in older} == {b.id, c.id}
 
 
 async def test_a_touch_is_waited_for_too(tmp_path: Path) -> None:
