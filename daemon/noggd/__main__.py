@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import logging
 import os
 import resource
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nogg import paths
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 FAILED = 1
 USAGE = 2
 STORAGE = 7
+
+UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+"""What the system says of a state folder that is read-only or on a broken disk."""
 
 log = logging.getLogger("noggd")
 
@@ -66,7 +71,6 @@ def _run(settings: Settings, places: paths.Paths, read: Callable[[], Settings]) 
     from noggd import app
     from noggd.platform.files import AlreadyRunning, UnsafePath
     from noggd.platform.unix_socket import SocketInUse
-    from noggd.storage.journal import StoreBroken
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -75,13 +79,28 @@ def _run(settings: Settings, places: paths.Paths, read: Callable[[], Settings]) 
     except NoggError as error:
         log.critical("%s%s", error, f"; {error.hint}" if error.hint else "")
         _turn_away(error)
-        return STORAGE if isinstance(error, StoreBroken) else FAILED
+        return _status(error, places.state)
     except (AlreadyRunning, UnsafePath, SocketInUse, OSError) as error:
         log.critical("%s", error)
         _turn_away(error)
+        return _status(error, places.state)
     except Exception as error:
         log.critical("stopped by a fault", exc_info=True)
         _turn_away(error)
+    return FAILED
+
+
+def _status(error: Exception, state: Path) -> int:
+    """Tell a store that wants a person from what may be over at the next start."""
+    from nogg.errors import StorageFailed
+    from noggd.storage.schema import StoreBroken
+
+    lasting = isinstance(error, StorageFailed) and error.data.get("retryable") is False
+    if isinstance(error, StoreBroken) or lasting:
+        return STORAGE
+    if isinstance(error, OSError) and error.errno in UNUSABLE and state.exists():
+        where = Path(os.fsdecode(error.filename or ""))
+        return STORAGE if where.is_relative_to(state) else FAILED
     return FAILED
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,10 @@ class SmallDisk:
     def empty(self) -> None:
         """Make room again."""
         (self.seen / "ballast").unlink()
+
+    def remount(self, mode: str) -> None:
+        """Let nobody write to it (`ro`), or everybody again (`rw`)."""
+        subprocess.run([*self.inside, "mount", "-o", f"remount,{mode}", str(self.folder)], check=True)
 
     def close(self) -> None:
         """Let it go with all that is on it."""
@@ -171,6 +177,25 @@ def test_a_first_start_without_any_room_says_so_and_leaves_nothing_half(
     disk.empty()
     daemon.start()
     assert daemon.call("reference.register", microcosmID=A)
+
+
+def test_a_state_that_is_read_only_is_status_7_and_untouched(cramped: Daemon, disk: SmallDisk) -> None:
+    cramped.call("reference.register", microcosmID=A, view="before")
+    cramped.stop()
+    disk.remount("ro")
+    cramped.launch()
+    assert cramped.wait() == 7
+    assert "Read-only file system" in cramped.words()
+    examine = [*disk.inside, sys.executable, "-m", "noggd.cli", "doctor", "--json"]
+    env = {**cramped.env, "NOGG_STATE_DIR": str(cramped.state), "NOGG_SOCKET": str(cramped.socket)}
+    done = subprocess.run(examine, env=env, capture_output=True, text=True, timeout=60)
+    ill = {row["name"]: row["message"] for row in json.loads(done.stdout)["checks"] if not row["ok"]}
+    assert done.returncode == 7
+    assert "is whole, but cannot be written" in ill["store"]
+    assert "Read-only file system" in ill["disk sync"]
+    disk.remount("rw")
+    cramped.start()
+    assert contents(cramped) == {A: "before"}
 
 
 @contextlib.contextmanager

@@ -74,4 +74,7 @@ def store(path: Path) -> Check:
         judge(path)
     except StoreBroken as error:
         return check("store", False, str(error), error.hint or "restore it from a backup")
+    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        fix = f"let this user write to {path.parent}, or mount its disk writable; nothing is lost"
+        return check("store", False, f"{path} is whole, but cannot be written", fix)
     return check("store", True, f"{path} is whole", "")
