@@ -281,7 +281,7 @@ class DeviceMaps:
             if stored is None:
                 old = self.entries.pop(device, {})
                 self.replaced[device] = old
-                self._secret_left = True
+                self._secret_left |= bool(old)  # a map that is new here took nothing with it
                 self._sources = None
                 new = self.entries[device] = self._parsed(self.document.device_map(device))
                 same = {key for key, entry in old.items() if new.get(key) == entry}

@@ -80,3 +80,17 @@ def test_adopting_a_whole_map_takes_time_in_step_with_its_size() -> None:
         maps.put(f"x/B/v/{number}", Field(NOW, "there"))
         assert maps.sources is gathered
     assert len(dict(gathered)["B"]) == 1000
+
+
+def test_only_what_was_there_can_leave_a_secret_behind() -> None:
+    """A first map of a peer is nothing to clean up after; one that it replaces may have held a password."""
+    a = DeviceMaps("A", HybridClock(), Document(1, "A"))
+    b = DeviceMaps("B", HybridClock(), Document(2, "B"))
+    a.put("p/one", Field(NOW, "secret"))
+    for update in a.flush():
+        b.merge(update)
+    assert not b.secret_left()
+    a.put("p/one", None)
+    for update in [*a.flush(), *a.compact()]:
+        b.merge(update)
+    assert b.secret_left()
