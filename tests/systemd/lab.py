@@ -24,7 +24,6 @@ OWN_PYTHON = not Path(f"/usr/lib/{VERSION}/venv").is_dir()
 """Whether the lab needs the tests' own interpreter: the system has none that could use the tests' packages."""
 PYTHON = f"/opt/python/bin/{VERSION}" if OWN_PYTHON else f"/usr/bin/{VERSION}"
 """The interpreter in the lab; the tests' own may be in a home folder, where services do not see it."""
-LIBRARIES = {"LD_LIBRARY_PATH": "/opt/python/lib"} if OWN_PYTHON else {}
 PACKAGES = "/opt/packages"
 WHEELS = "/opt/wheels"
 SYSTEM_VENV = "/opt/noggd"
@@ -93,8 +92,7 @@ class Lab:
             uid = self.uids[user]
             words += ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--init-groups"]
             known["XDG_RUNTIME_DIR"] = f"/run/user/{uid}"
-        variables = {**known, **LIBRARIES, **env}
-        set_to = [f"{name}={value}" for name, value in variables.items()]
+        set_to = [f"{name}={value}" for name, value in {**known, **env}.items()]
         return [*words, "env", "-C", "/", "-i", *set_to, *command]
 
     def _join(self) -> None:
