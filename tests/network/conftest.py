@@ -35,8 +35,10 @@ def why_not() -> str | None:
     done = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
     if done.returncode != 0:
         return f"no network namespaces here: {done.stderr.strip()}"
+    # some containers let one be made, and then not be entered
+    done = subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], capture_output=True, text=True)
     ip("netns", "del", name)
-    return None
+    return f"network namespaces cannot be entered here: {done.stderr.strip()}" if done.returncode else None
 
 
 class Host(Daemon):

@@ -66,9 +66,12 @@ def _where(state: State) -> tuple[Unit | None, Path]:
 def _tail(file: Path, lines: int, *, follow: bool) -> Iterator[str]:
     """Yield the last lines of a file, then, if it is followed, what is added to it, for ever."""
     with file.open("rb") as opened:
-        yield from _last_lines(opened.read(), lines)
-        rest = b""
-        while follow:
+        if not follow:
+            yield from _last_lines(opened.read(), lines)
+            return
+        before, _, rest = opened.read().rpartition(b"\n")  # a last line may be half written
+        yield from _last_lines(before, lines)
+        while True:
             data = opened.read(_CHUNK)
             if not data:
                 time.sleep(_STEP)

@@ -34,6 +34,15 @@ def test_a_log_that_is_not_there(nogg: Nogg, file: Path) -> None:
     assert str(file) in run.err
 
 
+def test_a_line_that_is_half_written_is_shown_when_it_is_whole(file: Path) -> None:
+    file.write_text("first\nsec")
+    following = logs._tail(file, 10, follow=True)
+    assert next(following) == "first"
+    with file.open("a") as log:
+        log.write("ond\n")
+    assert next(following) == "second"
+
+
 def test_a_file_is_followed(file: Path) -> None:
     file.write_text("first\n")
     seen: list[str] = []
