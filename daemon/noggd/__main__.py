@@ -7,21 +7,23 @@ so is imported before the daemon really starts.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import errno
+import gc
 import logging
 import os
 import resource
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nogg import paths
 from noggd.platform import config, logs, systemd
 from noggd.platform.traces import told
 
 if TYPE_CHECKING:
+    import asyncio
+
     from noggd.platform.config import Settings
 
 FAILED = 1
@@ -36,6 +38,14 @@ log = logging.getLogger("noggd")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `noggd`; returns its exit status."""
+    gc.disable()  # until it is ready: see noggd.app.spare_the_collector
+    try:
+        return _main(argv)
+    finally:
+        gc.enable()
+
+
+def _main(argv: Sequence[str] | None) -> int:
     given = _parser().parse_args(argv)
     os.umask(0o077)  # second line of defence: what is made says its mode itself
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # memory holds keys and passwords
@@ -67,6 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: Settings, places: paths.Paths, read: Callable[[], Settings]) -> int:
+    import asyncio
+
     from nogg.errors import NoggError
     from noggd import app
     from noggd.platform.files import AlreadyRunning, UnsafePath
@@ -119,8 +131,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
         import uvloop
     except ImportError:
         return None
-    factory: Any = uvloop.new_event_loop
-    return factory  # type: ignore[no-any-return] # uvloop's own annotations do not say what it makes
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -35,6 +35,7 @@ from noggd.services.pairing import Pairing, open_pairing
 from noggd.services.peers import Peers, open_peers
 from noggd.storage.journal import STORE, Journal
 from noggd.storage.trust import Trust, open_trust
+from noggd.storage.unfinished import check_finished
 
 KEY_CREDENTIAL = "noggd.device.pem"
 """systemd's credential (LoadCredential=) that may hold the key of a device which is set up anew."""
@@ -173,6 +174,7 @@ async def signals(stop: Callable[[], None], reload: Callable[[], None]) -> Async
 @asynccontextmanager
 async def trusted(paths: Paths, name: str) -> AsyncIterator[Trust]:
     """Open who is trusted; a first start makes the device's key, or takes it from the credential of that name."""
+    check_finished(paths.state)
     key = systemd.credential(KEY_CREDENTIAL)
     trust = await asyncio.to_thread(open_trust, paths.state, name, given_key=key)
     try:
@@ -215,10 +217,11 @@ def tell(health: Health, **fields: int) -> None:
 def spare_the_collector() -> None:
     """Let the garbage collector leave alone what was loaded, and look at the rest less often.
 
-    Sessions are trees, freed by counting references; looking for cycles among them took a third of each change.
+    Sessions are trees, freed by counting references; looking for cycles among them took a third of each change. It
+    was off so far: imports and loading leave some hundred small cycles, and looking for them took 0.1 s.
     """
-    gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 20)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -145,7 +146,27 @@ def test_a_device_that_has_a_state_is_not_overwritten(daemons: Daemons, file: Pa
     assert {path.name: path.read_bytes() for path in other.state.iterdir()} == before
 
 
-@pytest.mark.parametrize("damage", ["key", "trust", "sessions", "version", "session"])
+def test_a_restore_that_was_interrupted_is_no_state_and_begins_anew(daemons: Daemons, file: Path) -> None:
+    one, new = daemons.start("one"), daemons.make("new")
+    fill(one)
+    nogg(one, "export", "--all", "--show-secrets", str(file))
+    one.stop()
+    nogg(new, "import", "--reinstall", str(file))
+    (new.state / "session.db").unlink()  # as if it had been killed before the store was there
+    (new.state / "reinstalling").touch()
+    new.launch()
+    assert new.wait() == 7
+    assert "nogg import --reinstall FILE" in new.words()
+    checks = {row["name"]: row for row in nogg(new, "doctor", status=7)["checks"]}
+    assert checks["store"]["ok"] is False
+    assert "interrupted" in checks["store"]["message"]
+    nogg(new, "import", "--reinstall", str(file))
+    new.start()
+    assert contents(new) == {GARDEN: ("map", SECRET)}
+    assert contents(new, "work") == {STUDIO: ("list", None)}
+
+
+@pytest.mark.parametrize("damage", ["key", "trust", "forged", "sessions", "version", "session"])
 def test_a_damaged_backup_leaves_nothing(daemons: Daemons, file: Path, damage: str) -> None:
     one, new = daemons.start("one"), daemons.make("new")
     fill(one)
@@ -153,6 +174,12 @@ def test_a_damaged_backup_leaves_nothing(daemons: Daemons, file: Path, damage: s
     backup = json.loads(file.read_text())
     if damage in ("key", "trust"):
         backup["device"][damage] = "nothing"
+    elif damage == "forged":  # somebody else's name, and the digest to match
+        group = backup["device"]["trust"]
+        group["genesis"] = group["genesis"].replace('"name":"', '"name":"x')
+        group["checked"] = hashlib.sha256(
+            "\n".join([group["genesis"], *group["statements"]]).encode()
+        ).hexdigest()
     elif damage == "session":
         backup["sessions"]["default"]["microcosms"] = "nothing"
     else:
@@ -163,7 +190,7 @@ def test_a_damaged_backup_leaves_nothing(daemons: Daemons, file: Path, damage: s
         "import",
         "--reinstall",
         str(file),
-        status=7 if damage in ("key", "trust") else 2 if damage == "session" else 1,
+        status=7 if damage in ("key", "trust", "forged") else 2 if damage == "session" else 1,
     )
     assert refused["error"]["message"]
     assert not new.state.exists() or [path.name for path in new.state.iterdir()] in ([], ["lock"])

@@ -3,7 +3,8 @@
 With the backup's secrets it has the key and the group that it had: the other devices know it, nothing is paired
 anew. Without them it is a new device of the same person. All that is written bears the time of the backup, and so
 gives way to what was changed or removed elsewhere since. Works on the files, holding the daemon's lock; an existing
-state is never touched.
+state is never touched. What a kill or a power cut leaves half filled is no state: no daemon starts on it, and the
+next run begins anew.
 """
 
 from __future__ import annotations
@@ -24,15 +25,17 @@ from noggd.domain.person import Person
 from noggd.platform.clock import now_ms
 from noggd.platform.files import AlreadyRunning, InstanceLock, private_directory, write_private
 from noggd.services.local_api import formats
+from noggd.storage import unfinished
 from noggd.storage.journal import STORE, Journal
 from noggd.storage.schema import StoreBroken
 from noggd.storage.trust import Trust, open_trust
+from noggd.storage.trust_file import CHECKED, NEXT_KEY_FILE
 
 
 def reinstall(folder: Path, backup: Backup) -> dict[str, Any]:
     """Fill an empty state folder from a backup; return what came in. Raises Failure, and leaves nothing then."""
     for name in (STORE, KEY_FILE, TRUST_FILE):
-        if os.path.lexists(folder / name):
+        if os.path.lexists(folder / name) and not unfinished.is_unfinished(folder):
             raise Failure(
                 f"this device has a state already: {folder / name}",
                 hint="without --reinstall the backup is merged into it",
@@ -40,20 +43,30 @@ def reinstall(folder: Path, backup: Backup) -> dict[str, Any]:
     private_directory(folder)
     try:
         with InstanceLock(folder):
-            return asyncio.run(_fill(folder, backup))
+            return _whole_or_not_at_all(folder, backup)
     except AlreadyRunning as error:
         raise Failure(str(error), hint="nogg daemon stop") from error
     except StoreBroken as error:
-        _leave_nothing(folder)
         raise Failure(f"the backup is damaged: {error}", status=STORAGE) from error
+
+
+def _whole_or_not_at_all(folder: Path, backup: Backup) -> dict[str, Any]:
+    if unfinished.is_unfinished(folder):
+        _leave_nothing(folder)
+    unfinished.begin(folder)
+    try:
+        answer = asyncio.run(_fill(folder, backup))
     except BaseException:
         _leave_nothing(folder)
         raise
+    unfinished.end(folder)
+    return answer
 
 
 def _leave_nothing(folder: Path) -> None:
-    for name in (KEY_FILE, TRUST_FILE, "device-new.pem", STORE, f"{STORE}-wal"):
+    for name in (KEY_FILE, TRUST_FILE, NEXT_KEY_FILE, STORE, f"{STORE}-wal"):
         (folder / name).unlink(missing_ok=True)
+    unfinished.end(folder)
 
 
 async def _fill(folder: Path, backup: Backup) -> dict[str, Any]:
@@ -62,7 +75,10 @@ async def _fill(folder: Path, backup: Backup) -> dict[str, Any]:
     same = "key" in device and "trust" in device
     if same:
         write_private(folder / KEY_FILE, str(device["key"]).encode("ascii"))
-        write_private(folder / TRUST_FILE, json.dumps(device["trust"], indent=1).encode("ascii") + b"\n")
+        group = device["trust"]
+        if isinstance(group, dict):
+            group.pop(CHECKED, None)  # a backup comes from anywhere: all signatures are checked
+        write_private(folder / TRUST_FILE, json.dumps(group, indent=1).encode("ascii") + b"\n")
     trust = open_trust(folder, name, identity=person.get("identityID"))
     try:
         answer = await _store(folder, trust, backup, name)

@@ -2,7 +2,8 @@
 
 Messages are JSON objects; bytes in them are base64. What confirms, seals and signs is derived from the
 exchange's key with a transcript of the run as salt, so it is bound to the window, to both devices' keys and
-to both elements. Not here: who sends what when (`noggd.domain.pairing`).
+to both elements. Not here: who sends what when (`noggd.domain.pairing`). The ciphers are imported when a pairing
+begins (see `noggd.domain.devices`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,6 @@ import hmac
 import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from nogg.errors import ProtocolError
 from noggd.domain.codes import Code
@@ -79,8 +75,11 @@ class Keys(NamedTuple):
         return _LABEL + b" signature" + self.transcript
 
     def _key(self, purpose: str) -> bytes:
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
         info = _LABEL + b" " + purpose.encode("ascii")
-        return HKDF(hashes.SHA256(), 32, salt=self.transcript, info=info).derive(self.secret)
+        return HKDF(SHA256(), 32, salt=self.transcript, info=info).derive(self.secret)
 
     def confirmation(self, side: str) -> bytes:
         """Return what only a side with the right password can send."""
@@ -88,11 +87,16 @@ class Keys(NamedTuple):
 
     def seal(self, side: str, fields: Mapping[str, object]) -> bytes:
         """Encrypt a side's message; each key seals one message, so the nonce is fixed."""
+        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
         box = ChaCha20Poly1305(self._key(f"box {side}"))
         return box.encrypt(bytes(12), json.dumps(fields).encode("utf-8"), self.transcript)
 
     def open(self, side: str, sealed: bytes) -> dict[str, Any]:
         """Decrypt the other side's message."""
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
         try:
             text = ChaCha20Poly1305(self._key(f"box {side}")).decrypt(bytes(12), sealed, self.transcript)
         except (InvalidTag, ValueError) as error:

@@ -148,8 +148,11 @@ def _sign(signer: Signer, fields: Mapping[str, object], kind: type[S]) -> S:
     return made
 
 
-def read_statement(raw: bytes) -> Statement:
-    """Return the statement that these bytes are; ProtocolError unless it is whole, canonical and signed."""
+def read_statement(raw: bytes, *, signed: bool = False) -> Statement:
+    """Return the statement that these bytes are; ProtocolError unless it is whole, canonical and signed.
+
+    `signed`: the bytes are as they were when their signatures held, which is then not checked again.
+    """
     if len(raw) > MAX_STATEMENT:
         raise ProtocolError(f"a statement has at most {MAX_STATEMENT} bytes")
     try:
@@ -162,16 +165,17 @@ def read_statement(raw: bytes) -> Statement:
     if reader is None:
         raise ProtocolError("unknown kind of statement")
     signature, key = _bytes(fields.pop("sig", None), SIGNATURE_BYTES), _bytes(fields.get("by"), KEY_BYTES)
-    signed = _LABEL + _canonical(fields)
-    statement = reader(fields, Statement(_text(hashlib.sha256(signed).digest()), device_of_key(key), raw))
-    if not signed_by(key, signature, signed):
+    stated = _LABEL + _canonical(fields)
+    common = Statement(_text(hashlib.sha256(stated).digest()), device_of_key(key), raw)
+    statement = reader(fields, common, signed)
+    if not signed and not signed_by(key, signature, stated):
         raise ProtocolError("the signature of a statement does not hold")
     return statement
 
 
-def _genesis(fields: Mapping[str, object], common: Statement) -> Genesis:
+def _genesis(fields: Mapping[str, object], common: Statement, signed: bool) -> Genesis:
     _expect(fields, "aliases", "by", "certificate", "identity", "name", "nonce", "t")
-    certificate = check_certificate(_bytes(fields["certificate"]))
+    certificate = check_certificate(_bytes(fields["certificate"]), signed=signed)
     if certificate.device != common.by:
         raise ProtocolError("a group is founded by the device that signs")
     _bytes(fields["nonce"], NONCE_BYTES)
@@ -187,7 +191,7 @@ def _genesis(fields: Mapping[str, object], common: Statement) -> Genesis:
     )
 
 
-def _add(fields: Mapping[str, object], common: Statement) -> Add:
+def _add(fields: Mapping[str, object], common: Statement, signed: bool) -> Add:
     _expect(fields, "aliases", "by", "certificate", "group", "name", "nonce", "t", "via")
     _bytes(fields["nonce"], NONCE_BYTES)
     return Add(
@@ -196,13 +200,13 @@ def _add(fields: Mapping[str, object], common: Statement) -> Add:
         common.raw,
         _reference(fields["group"]),
         _reference(fields["via"]),
-        check_certificate(_bytes(fields["certificate"])),
+        check_certificate(_bytes(fields["certificate"]), signed=signed),
         _name(fields["name"]),
         tuple(_identity(alias) for alias in _list(fields["aliases"])),
     )
 
 
-def _remove(fields: Mapping[str, object], common: Statement) -> Remove:
+def _remove(fields: Mapping[str, object], common: Statement, _signed: bool) -> Remove:
     _expect(fields, "by", "device", "group", "keep", "t")
     return Remove(
         common.id,
@@ -214,7 +218,7 @@ def _remove(fields: Mapping[str, object], common: Statement) -> Remove:
     )
 
 
-def _leave(fields: Mapping[str, object], common: Statement) -> Leave:
+def _leave(fields: Mapping[str, object], common: Statement, _signed: bool) -> Leave:
     _expect(fields, "by", "group", "keep", "of", "t")
     return Leave(
         common.id,
@@ -226,7 +230,7 @@ def _leave(fields: Mapping[str, object], common: Statement) -> Leave:
     )
 
 
-_READERS: Final[dict[str, Callable[[Mapping[str, object], Statement], Statement]]] = {
+_READERS: Final[dict[str, Callable[[Mapping[str, object], Statement, bool], Statement]]] = {
     "genesis": _genesis,
     "add": _add,
     "remove": _remove,

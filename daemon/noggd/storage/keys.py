@@ -6,38 +6,53 @@ the key means (`noggd.domain.devices`) and when it is replaced (`noggd.storage.t
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
+import re
 import ssl
+from collections.abc import Container
+from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
-
-from noggd.domain.devices import make_certificate
+from nogg.errors import ProtocolError
+from noggd.domain.devices import KEY_BYTES, Certificate, check_certificate, make_certificate
 from noggd.platform.files import write_private
 from noggd.storage.schema import StoreBroken
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 FILE: Final = "device.pem"
+
+_PKCS8_PREFIX: Final = bytes.fromhex("302e020100300506032b657004220420")
+"""What stands before the seed of an Ed25519 key in its PrivateKeyInfo (RFC 8410)."""
+_SECTIONS: Final = re.compile(
+    rb"-----BEGIN PRIVATE KEY-----\n(?P<secret>[A-Za-z0-9+/=]+)\n-----END PRIVATE KEY-----\n"
+    rb"(?P<certificate>-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n?)"
+)
 
 
 class DeviceKey:
     """The private key of this device; `path` is its file, for TLS."""
 
-    def __init__(self, path: Path, private: Ed25519PrivateKey) -> None:
+    def __init__(self, path: Path, seed: bytes, certificate: Certificate) -> None:
         self.path = path
-        self._private = private
-        self.certificate = make_certificate(private.public_key().public_bytes_raw(), private.sign)
+        self.certificate = certificate
+        self._seed = seed
 
     @property
     def device(self) -> str:
         """The id of this device."""
         return self.certificate.device
+
+    @cached_property
+    def _private(self) -> Ed25519PrivateKey:
+        """The key in a form that can sign, made when something is signed: see `noggd.domain.devices`."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        return Ed25519PrivateKey.from_private_bytes(self._seed)
 
     def sign(self, message: bytes) -> bytes:
         """Return the signature over a message."""
@@ -45,7 +60,7 @@ class DeviceKey:
 
     def at(self, path: Path) -> DeviceKey:
         """Return the same key, whose file is now `path`."""
-        return DeviceKey(path, self._private)
+        return DeviceKey(path, self._seed, self.certificate)
 
     def __repr__(self) -> str:
         return f"DeviceKey({self.device})"
@@ -53,11 +68,15 @@ class DeviceKey:
 
 def make_key(path: Path) -> DeviceKey:
     """Make a new key and put it on disk. A file in the way is replaced."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     private = Ed25519PrivateKey.generate()
-    key = DeviceKey(path, private)
-    secret = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_private(path, secret + ssl.DER_cert_to_PEM_cert(key.certificate.der).encode("ascii"))
-    return key
+    seed = private.private_bytes_raw()
+    certificate = make_certificate(private.public_key().public_bytes_raw(), private.sign)
+    secret = base64.b64encode(_PKCS8_PREFIX + seed)
+    shown = ssl.DER_cert_to_PEM_cert(certificate.der).encode("ascii")
+    write_private(path, b"-----BEGIN PRIVATE KEY-----\n%b\n-----END PRIVATE KEY-----\n%b" % (secret, shown))
+    return DeviceKey(path, seed, certificate)
 
 
 def copy_key(source: Path, path: Path) -> DeviceKey:
@@ -67,21 +86,27 @@ def copy_key(source: Path, path: Path) -> DeviceKey:
     return key.at(path)
 
 
-def load_key(path: Path) -> DeviceKey:
-    """Read the key. Raises StoreBroken, and leaves the file as it is, if it cannot be read or is no key of ours."""
+def load_key(path: Path, signed: Container[bytes] = ()) -> DeviceKey:
+    """Read the key. Raises StoreBroken, and leaves the file as it is, if it cannot be read or is no key of ours.
+
+    `signed`: certificates (DER) whose signature is known to hold; that of another one is checked.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as file:
-            data = file.read(64 * 1024)
-        private = load_pem_private_key(data, password=None)
-    except (OSError, ValueError, TypeError) as error:
+            found = _SECTIONS.fullmatch(file.read(64 * 1024))
+        if found is None:
+            raise ProtocolError("it does not hold an Ed25519 key and its certificate")
+        secret = base64.b64decode(found["secret"], validate=True)
+        der = ssl.PEM_cert_to_DER_cert(found["certificate"].decode("ascii"))
+        if not secret.startswith(_PKCS8_PREFIX) or len(secret) != len(_PKCS8_PREFIX) + KEY_BYTES:
+            raise ProtocolError("it does not hold an Ed25519 key")
+        certificate = check_certificate(der, signed=der in signed)
+        # OpenSSL compares the key with the certificate; it must never ask anybody for a password
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(path, password="")
+    except (OSError, ProtocolError, binascii.Error, ValueError) as error:
         raise StoreBroken(f"the device's key {path} cannot be read: {error}", hint=_HINT) from error
-    if not isinstance(private, Ed25519PrivateKey):
-        raise StoreBroken(f"{path} does not hold an Ed25519 key", hint=_HINT)
-    key = DeviceKey(path, private)
-    if ssl.DER_cert_to_PEM_cert(key.certificate.der).encode("ascii") not in data:
-        raise StoreBroken(f"{path} does not hold the certificate that belongs to its key", hint=_HINT)
-    return key
+    return DeviceKey(path, secret[len(_PKCS8_PREFIX) :], certificate)
 
 
 _HINT: Final = (

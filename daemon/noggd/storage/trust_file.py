@@ -4,12 +4,16 @@ One JSON file, replaced whole and synced. It is the point at which a new key cou
 of its own until the statements that go with it are on disk. What cannot be read is an error and never an
 empty group, because that would forget who was removed. Not here: what is done with it
 (`noggd.storage.trust`).
+
+Nothing is written whose signatures were not checked, and the file bears a digest of that: where it fits, they are
+not checked again. (Who can make it fit can read the device's key beside it.) So a start needs no cryptography.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,13 +22,15 @@ from nogg.errors import ProtocolError
 from noggd.domain.addresses import valid_addresses
 from noggd.domain.devices import is_device_name
 from noggd.domain.membership import memberships
-from noggd.domain.statements import Genesis, Statement, read_statement
+from noggd.domain.statements import Add, Genesis, Statement, read_statement
 from noggd.platform.files import sync_directory, write_private
 from noggd.storage.keys import FILE as KEY_FILE
 from noggd.storage.keys import DeviceKey, load_key
 from noggd.storage.schema import StoreBroken, StoreTooNew
 
 FILE: Final = "trust.json"
+CHECKED: Final = "checked"
+"""Where the digest stands; without it (a file from elsewhere) all signatures are checked."""
 NEXT_KEY_FILE: Final = "device-new.pem"
 VERSION: Final = 1
 _HINT: Final = (
@@ -70,11 +76,14 @@ class Peer:
 
 def save(directory: Path, device: str, state: State, peers: Mapping[str, Peer]) -> None:
     """Put trust on disk, then the key that waited for it, if any. Raises OSError."""
+    genesis = state.genesis.raw.decode("ascii")
+    statements = [statement.raw.decode("ascii") for statement in state.statements.values()]
     content = {
         "version": VERSION,
         "device": device,
-        "genesis": state.genesis.raw.decode("ascii"),
-        "statements": [statement.raw.decode("ascii") for statement in state.statements.values()],
+        "genesis": genesis,
+        "statements": statements,
+        CHECKED: _digest(genesis, statements),
         "port": state.port,
         "joining": state.joining,
         "refused": state.refused,
@@ -111,19 +120,25 @@ def load(directory: Path) -> tuple[DeviceKey, State, dict[str, Peer]] | None:
         device = content["device"]
     except (ProtocolError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreBroken(f"{path} cannot be read: {error}", hint=_HINT) from error
-    key = _key(directory, device)
+    taken_in = (s for s in (state.genesis, *state.statements.values()) if isinstance(s, (Genesis, Add)))
+    key = _key(directory, device, {statement.certificate.der for statement in taken_in})
     if not memberships(state.genesis, state.statements.values(), key.device):
         raise StoreBroken(f"{path} is about a group that this device never was in", hint=_HINT)
     return key, state, peers
 
 
-def _key(directory: Path, device: object) -> DeviceKey:
+def _digest(genesis: str, statements: list[str]) -> str:
+    """Return what stands for these statements as they were checked."""
+    return hashlib.sha256("\n".join([genesis, *statements]).encode()).hexdigest()
+
+
+def _key(directory: Path, device: object, signed: Container[bytes]) -> DeviceKey:
     """Return the key that the trust file is about, putting it in its place if it still waits."""
     current, waiting = directory / KEY_FILE, directory / NEXT_KEY_FILE
-    if waiting.exists() and load_key(waiting).device == device:
+    if waiting.exists() and load_key(waiting, signed).device == device:
         waiting.replace(current)
         sync_directory(directory)
-    key = load_key(current)
+    key = load_key(current, signed)
     if key.device != device:
         raise StoreBroken(f"{current} is not the key of {directory / FILE}", hint=_HINT)
     waiting.unlink(missing_ok=True)  # a key whose statements never reached the disk
@@ -131,8 +146,9 @@ def _key(directory: Path, device: object) -> DeviceKey:
 
 
 def _state(content: Mapping[str, Any]) -> State:
-    genesis = read_statement(content["genesis"].encode())
-    statements = [read_statement(text.encode()) for text in content["statements"]]
+    signed = content.get(CHECKED) == _digest(content["genesis"], content["statements"])
+    genesis = read_statement(content["genesis"].encode(), signed=signed)
+    statements = [read_statement(text.encode(), signed=signed) for text in content["statements"]]
     port, joining, refused = content["port"], content["joining"], content["refused"]
     excluded, inherit = frozenset(content["excluded"]), frozenset(content["inherit"])
     if (

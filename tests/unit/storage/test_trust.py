@@ -1,6 +1,8 @@
 import asyncio
 import json
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -256,6 +258,27 @@ async def test_what_cannot_be_read_is_never_an_empty_group(state: Path) -> None:
         open_trust(state, "laptop")
     path.write_text(good)
     assert open_trust(state, "laptop").group == trust.group
+
+
+def _cryptography_to_read(state: Path) -> bool:
+    """Say whether a process that reads the file of trust has to load cryptography."""
+    read = "from noggd.storage.trust_file import load; load(Path(sys.argv[1]))"
+    code = f"import sys; from pathlib import Path; {read}; print('cryptography' in sys.modules)"
+    run = [sys.executable, "-c", code, str(state)]
+    return subprocess.run(run, capture_output=True, text=True, check=True).stdout == "True\n"
+
+
+async def test_what_was_checked_once_needs_no_cryptography(state: Path) -> None:
+    """It costs 8 MB and 25 ms; a file without the digest, from an older version, is checked as before."""
+    async with opened(state) as trust:
+        await trust.add(B.certificate, "phone", [])
+        group = trust.group
+    assert not _cryptography_to_read(state)
+    content = json.loads((state / "trust.json").read_text())
+    del content["checked"]
+    (state / "trust.json").write_text(json.dumps(content))
+    assert _cryptography_to_read(state)
+    assert open_trust(state, "laptop").group == group
 
 
 async def test_one_file_without_the_other_is_not_a_first_start(state: Path) -> None:
