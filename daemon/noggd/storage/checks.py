@@ -14,6 +14,8 @@ from noggd.storage.keys import FILE as KEY_FILE
 from noggd.storage.keys import load_key
 from noggd.storage.schema import StoreBroken
 from noggd.storage.trust_file import FILE as TRUST_FILE
+from noggd.storage.unfinished import FILE as UNFINISHED
+from noggd.storage.unfinished import check_finished
 from noggd.storage.wal import wal_path
 
 STORAGE = ("store", "key", "trust")
@@ -68,9 +70,11 @@ def trust(path: Path) -> Check:
 
 def store(path: Path) -> Check:
     """Read the store through."""
-    if not os.path.lexists(path) and not os.path.lexists(wal_path(path)):
+    files = (path, wal_path(path), path.with_name(UNFINISHED))
+    if not any(map(os.path.lexists, files)):
         return check("store", True, "there is no store yet; the first start makes it", "")
     try:
+        check_finished(path.parent)
         judge(path)
     except StoreBroken as error:
         return check("store", False, str(error), error.hint or "restore it from a backup")
