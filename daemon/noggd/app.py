@@ -36,7 +36,6 @@ from noggd.services.peers import Peers, open_peers
 from noggd.storage.journal import STORE, Journal
 from noggd.storage.trust import Trust, open_trust
 from noggd.storage.unfinished import check_finished
-from noggd.storage.unfinished import check_finished
 
 KEY_CREDENTIAL = "noggd.device.pem"
 """systemd's credential (LoadCredential=) that may hold the key of a device which is set up anew."""
@@ -175,7 +174,6 @@ async def signals(stop: Callable[[], None], reload: Callable[[], None]) -> Async
 @asynccontextmanager
 async def trusted(paths: Paths, name: str) -> AsyncIterator[Trust]:
     """Open who is trusted; a first start makes the device's key, or takes it from the credential of that name."""
-    check_finished(paths.state)
     check_finished(paths.state)
     key = systemd.credential(KEY_CREDENTIAL)
     trust = await asyncio.to_thread(open_trust, paths.state, name, given_key=key)

@@ -29,7 +29,7 @@ from noggd.storage import unfinished
 from noggd.storage.journal import STORE, Journal
 from noggd.storage.schema import StoreBroken
 from noggd.storage.trust import Trust, open_trust
-from noggd.storage.trust_file import NEXT_KEY_FILE
+from noggd.storage.trust_file import CHECKED, NEXT_KEY_FILE
 
 
 def reinstall(folder: Path, backup: Backup) -> dict[str, Any]:
@@ -75,7 +75,10 @@ async def _fill(folder: Path, backup: Backup) -> dict[str, Any]:
     same = "key" in device and "trust" in device
     if same:
         write_private(folder / KEY_FILE, str(device["key"]).encode("ascii"))
-        write_private(folder / TRUST_FILE, json.dumps(device["trust"], indent=1).encode("ascii") + b"\n")
+        group = device["trust"]
+        if isinstance(group, dict):
+            group.pop(CHECKED, None)  # a backup comes from anywhere: all signatures are checked
+        write_private(folder / TRUST_FILE, json.dumps(group, indent=1).encode("ascii") + b"\n")
     trust = open_trust(folder, name, identity=person.get("identityID"))
     try:
         answer = await _store(folder, trust, backup, name)
