@@ -46,3 +46,18 @@ def test_what_apps_import_first_is_light(imports: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
     assert not loaded, {name: REASONS[name] for name in loaded}
+
+
+LATER = {
+    "pydantic": "its engine checks requests; the rest, 6 MB and 0.1 s, is for who asks to have the API described",
+    "cryptography": "8 MB and 25 ms for who pairs, evicts or leaves; a start trusts what was checked before",
+    "spake2": "2 MB for who pairs",
+    "zeroconf": "4 MB for who looks for devices",
+}
+
+
+def test_what_a_daemon_needs_only_sometimes_it_does_not_load_at_once() -> None:
+    code = f"import sys, noggd.__main__, noggd.app; print(*sorted(set(sys.modules) & {set(LATER)}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert not loaded, {name: LATER[name] for name in loaded}

@@ -3,7 +3,8 @@
 The daemon checks requests with these declarations, `rpc.discover` and `docs/openrpc.json` are generated from
 them (`nogg.openrpc`), and apps can import the objects as types. Here: the tables. Not here: behaviour.
 
-This package is the only part of `nogg` that imports pydantic.
+This package is the only part of `nogg` that imports pydantic: only its engine, to check parameters; all of it to
+describe the API.
 """
 
 from nogg.methods import active, daemon, device, notifications, reference, session, transact

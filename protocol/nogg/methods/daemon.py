@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, NotRequired
 
-from pydantic import Field
 from typing_extensions import TypedDict
 
 from nogg.errors import UnsupportedProtocol
 from nogg.methods.method import Method
 from nogg.methods.objects import Count, DeviceName, Empty, Epoch, Name, Params
+from nogg.methods.rules import Field
 
 #: the protocol version that this package speaks
 PROTOCOL = 1

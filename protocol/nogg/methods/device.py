@@ -2,7 +2,6 @@
 
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
@@ -24,6 +23,7 @@ from nogg.methods.objects import (
     Revision,
     json_form,
 )
+from nogg.methods.rules import Checked, Field, Tagged
 
 
 class SetIdentityParams(Params):
@@ -94,7 +94,7 @@ def _code_or_ticket(fields: JoinFields) -> JoinFields:
     return fields
 
 
-JoinParams = Annotated[JoinFields, AfterValidator(_code_or_ticket)]
+JoinParams = Annotated[JoinFields, Checked(_code_or_ticket)]
 
 
 class Merged(TypedDict):
@@ -138,12 +138,12 @@ class SyncStatus(TypedDict):
 
 
 Which = Annotated[
-    Annotated[Literal["any", "all"], Tag("text")]
-    | Annotated[list[DeviceID], Field(max_length=1000), Tag("array")],
-    Discriminator(
-        json_form,
-        custom_error_type="devices",
-        custom_error_message="must be 'any', 'all' or an array of device ids",
+    Literal["any", "all"] | Annotated[list[DeviceID], Field(max_length=1000)],
+    Tagged(
+        ("text", "array"),
+        by=json_form,
+        error="devices",
+        message="must be 'any', 'all' or an array of device ids",
     ),
 ]
 

@@ -4,13 +4,14 @@ Here: `Method`, `Notification` and the translation of pydantic's findings into `
 declarations themselves (one module a noun) and what the methods do (the daemon).
 """
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
 
 from nogg.errors import (
     Conflict,
@@ -28,6 +29,10 @@ from nogg.errors import (
     StorageFailed,
 )
 from nogg.methods import objects
+from nogg.methods.checks import schema_of
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 #: what any call may be answered with
 COMMON_ERRORS: tuple[type[NoggError], ...] = (
@@ -63,10 +68,14 @@ class Method:
 
     @cached_property
     def _check(self) -> Any:
-        return TypeAdapter(self.params).validator.validate_python  # built at first use: a start stays short
+        return SchemaValidator(
+            schema_of(self.params)
+        ).validate_python  # built at first use: a start stays short
 
     @cached_property
     def _result(self) -> TypeAdapter[Any]:
+        from pydantic import TypeAdapter  # only tests check results
+
         return TypeAdapter(self.result)
 
     def validate(self, params: object) -> dict[str, Any]:
@@ -104,6 +113,8 @@ class Notification:
 
     @cached_property
     def _params(self) -> TypeAdapter[Any]:
+        from pydantic import TypeAdapter
+
         return TypeAdapter(self.params)
 
     def check(self, params: object) -> None:

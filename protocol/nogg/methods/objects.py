@@ -6,11 +6,10 @@ one method only; they stand with their method.
 
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import AfterValidator, Field, with_config
-from pydantic.config import ConfigDict
 from typing_extensions import TypedDict
 
 from nogg.ids import IDENTITY_ID, MICROCOSM_ID, MICROCOSM_ID_MAX, SESSION_NAME, parse_device_id
+from nogg.methods.rules import Checked, Field
 
 MICROCOSM_PATTERN = f"^{MICROCOSM_ID}$"
 SESSION_PATTERN = f"^{SESSION_NAME}$"
@@ -55,7 +54,7 @@ SubscriptionID = Annotated[str, Field(min_length=1, max_length=64)]
 DeviceID = Annotated[
     str,
     Field(min_length=1, max_length=200, description="A device's id; its check letters are checked."),
-    AfterValidator(parse_device_id),
+    Checked(parse_device_id),
 ]
 IdentityID = Annotated[str, Field(pattern=f"^{IDENTITY_ID}$")]
 
@@ -69,9 +68,12 @@ def json_form(value: object) -> str | None:
     return "text" if isinstance(value, str) else None
 
 
-@with_config(ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
 class Params(TypedDict):
     """Parameters by name; nothing unknown is taken, nothing is converted."""
+
+
+# where pydantic looks for it too; a TypedDict has no syntax for this
+Params.__pydantic_config__ = {"strict": True, "extra": "forbid", "allow_inf_nan": False}  # type: ignore[attr-defined]
 
 
 class InSession(Params):

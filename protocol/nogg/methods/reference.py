@@ -2,7 +2,6 @@
 
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import Field
 from typing_extensions import TypedDict
 
 from nogg.errors import NotFound
@@ -21,6 +20,7 @@ from nogg.methods.objects import (
     Revision,
     View,
 )
+from nogg.methods.rules import Field
 
 #: as in the seed, registering with "" keeps what is there
 LoosePassword = Annotated[str, Field(max_length=PASSWORD_MAX)]

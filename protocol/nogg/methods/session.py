@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
@@ -27,6 +26,7 @@ from nogg.methods.objects import (
     View,
     json_form,
 )
+from nogg.methods.rules import Checked, Field, Tagged
 
 #: what can be subscribed to
 Key = Literal["active", "microcosms", "identity", "devices"]
@@ -100,7 +100,7 @@ class SetParams(InSession):
     """Given keys replace, others stay; references that `microcosms` does not list are removed."""
 
     active: NotRequired[MicrocosmID | None]
-    microcosms: NotRequired[Annotated[list[Entry], AfterValidator(_each_once)]]
+    microcosms: NotRequired[Annotated[list[Entry], Checked(_each_once)]]
     if_revision: NotRequired[IfRevision]
 
 
@@ -178,13 +178,12 @@ class Exported(TypedDict):
 
 
 Document = Annotated[
-    Annotated[dict[str, Any], Tag("object")]
-    | Annotated[list[Any], Tag("array")]
-    | Annotated[str, Tag("text")],
-    Discriminator(
-        json_form,
-        custom_error_type="document",
-        custom_error_message="must be an object, an array or the text of one",
+    dict[str, Any] | list[Any] | str,
+    Tagged(
+        ("object", "array", "text"),
+        by=json_form,
+        error="document",
+        message="must be an object, an array or the text of one",
     ),
 ]
 

@@ -2,7 +2,6 @@
 
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import Field
 from typing_extensions import TypedDict
 
 from nogg.errors import Conflict, NotFound
@@ -18,6 +17,7 @@ from nogg.methods.objects import (
     View,
 )
 from nogg.methods.reference import LoosePassword, LooseView, Removed
+from nogg.methods.rules import Tagged
 
 
 class RegisterOp(Params):
@@ -62,7 +62,10 @@ class TouchOp(Params):
     microcosmID: MicrocosmID
 
 
-Op = Annotated[RegisterOp | UpdateOp | RemoveOp | SetActiveOp | TouchOp, Field(discriminator="op")]
+Op = Annotated[
+    RegisterOp | UpdateOp | RemoveOp | SetActiveOp | TouchOp,
+    Tagged(("register", "update", "remove", "set_active", "touch"), by="op"),
+]
 
 
 class TransactParams(InSession):

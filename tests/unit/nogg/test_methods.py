@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from nogg.errors import InvalidParams, NoggError
 from nogg.ids import device_id
 from nogg.methods import METHODS, NOTIFICATIONS
+from nogg.methods.checks import schema_of
 from nogg.methods.method import COMMON_ERRORS
 
 DEVICE = device_id(bytes(32))
@@ -169,6 +172,27 @@ BAD: list[tuple[str, object, str]] = [
     ("sync.wait", {"devices": ["me"]}, "devices.0"),
     ("sync.wait", {"devices": "all", "timeout_s": 300.5}, "timeout_s"),
 ]
+
+
+def _without_names(schema: Any) -> Any:
+    """Leave out of a core schema what only describes it."""
+    if isinstance(schema, dict):
+        left_out = ("metadata", "ref", "cls", "computed_fields")
+        kept = {key: _without_names(value) for key, value in schema.items() if key not in left_out}
+        return {key: value for key, value in kept.items() if value is not None}
+    return [_without_names(item) for item in schema] if isinstance(schema, list) else schema
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_checks_parameters_is_what_pydantic_would_make(name: str) -> None:
+    params = METHODS[name].params
+    assert _without_names(schema_of(params)) == _without_names(TypeAdapter(params).core_schema)
+
+
+def test_a_kind_of_type_that_no_check_is_known_for_is_refused() -> None:
+    for unknown in (set[str], TypedDict("Loose", {"a": str}), bytes):
+        with pytest.raises(TypeError):
+            schema_of(unknown)
 
 
 def test_exactly_the_contract_s_methods_are_declared() -> None:
