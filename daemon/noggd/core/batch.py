@@ -78,6 +78,7 @@ class Batch:
         self._flush()
         record = self._record
         record.clock = self.replicas.clock.last
+        record.secret = self.secret_left
         record.updates = [(name, update) for name, update, _ in self.updates]
         return record
 

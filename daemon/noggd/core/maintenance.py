@@ -82,8 +82,10 @@ class Maintenance:
     def _write_documents(self) -> None:
         self._core.submit(lambda batch: batch.hurry(), lambda result: None)
 
-    def note_waiting(self, replicas: Replicas) -> None:
-        """Note what a former process left for later."""
+    def note_waiting(self, replicas: Replicas, secret: bool) -> None:
+        """Note what a former process left for later: accesses, and a replaced `secret` in the journal."""
+        if secret:
+            self._after("secret", SECRET_DELAY, self.want_compaction)
         if any(session.maps.later for session in replicas.sessions.values()):
             self._after("documents", DOCUMENT_DELAY, self._write_documents)
 
@@ -114,7 +116,9 @@ class Maintenance:
             self._after("secret", SECRET_DELAY, self.want_compaction)
 
     def close(self) -> None:
-        """Write what waits, stop the timers."""
+        """Write what waits, let no replaced secret stay on the disk of a daemon that is off, stop the timers."""
+        if "secret" in self._timers:
+            self.want_compaction()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()

@@ -21,13 +21,14 @@ class Record:
 
     `updates`: (document, update) in order. `changes`: per session the revision records (`revisions.as_record`).
     `touches`: per session stamps of last access by reference that no update holds yet. `clock`: the hybrid
-    logical clock after the batch.
+    logical clock after the batch. `secret`: the batch replaced one, which older records or snapshots still hold.
     """
 
     clock: int = 0
     updates: list[tuple[str, bytes]] = field(default_factory=list)
     changes: dict[str, list[Any]] = field(default_factory=dict)
     touches: dict[str, dict[str, int]] = field(default_factory=dict)
+    secret: bool = False
 
     @property
     def empty(self) -> bool:
@@ -42,6 +43,7 @@ class Record:
                 "updates": [(name, len(update)) for name, update in self.updates],
                 "changes": self.changes,
                 "touches": self.touches,
+                **({"secret": True} if self.secret else {}),
             }
         ).encode()
         return b"".join([len(header).to_bytes(4, "big"), header, *(update for _, update in self.updates)])
@@ -52,7 +54,7 @@ def decode(data: bytes) -> Record:
     length = int.from_bytes(data[:4], "big")
     try:
         header = json.loads(data[4 : 4 + length])
-        record = Record(header["clock"], [], header["changes"], header["touches"])
+        record = Record(header["clock"], [], header["changes"], header["touches"], "secret" in header)
         start = 4 + length
         for name, size in header["updates"]:
             record.updates.append((name, data[start : start + size]))

@@ -42,7 +42,7 @@ def session_of(document: str) -> str | None:
 
 @dataclass(slots=True)
 class History:
-    """What the journal holds, sorted by document."""
+    """What the journal holds, sorted by document. `secret`: also one that was replaced, until it is compacted."""
 
     snapshots: dict[str, bytes] = field(default_factory=dict)
     updates: dict[str, list[bytes]] = field(default_factory=dict)
@@ -51,6 +51,7 @@ class History:
     touches: dict[str, dict[str, int]] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
     clock: int = 0
+    secret: bool = False
 
     @classmethod
     def read(
@@ -72,6 +73,7 @@ class History:
     def add(self, record: Record) -> None:
         """Take in one record."""
         self.clock = max(self.clock, record.clock)
+        self.secret |= record.secret
         for name, update in record.updates:
             self.updates.setdefault(name, []).append(update)
         for session, changes in record.changes.items():

@@ -87,7 +87,7 @@ class Core:
         self._listeners: list[Listener] = []
         self._update_listeners: list[UpdateListener] = []
         self._maintenance = Maintenance(self, self._loop)
-        self._maintenance.note_waiting(replicas)
+        self._maintenance.note_waiting(replicas, history.secret)
 
     # Reading
 
