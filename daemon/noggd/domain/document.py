@@ -16,14 +16,28 @@ from typing import Any
 from pycrdt import Doc, Map, Subscription, TransactionEvent
 
 from nogg.errors import ProtocolError
-from noggd.domain.guard import Guard, Incomplete, decode_state_vector, delete_set, encode_state_vector
+from noggd.domain.guard import (
+    Guard,
+    Incomplete,
+    Rejected,
+    decode_state_vector,
+    delete_set,
+    encode_state_vector,
+)
 
 ROOT = "devices"
+
+MAX_DOCUMENT = 15 << 20
+"""Bytes up to which peers may make a document grow: whole, it must fit into one update (16 MiB)."""
+MAX_OWN = 14 << 20
+"""Bytes of a document from which on nothing is added to it here."""
+MEASURE_AFTER = 64 << 10
+"""Bytes of updates after which the size of a document that looks too large is measured anew."""
 
 Changes = dict[str, dict[str, Any] | None]
 """Per device the keys that an update changed (None = deleted), or None where its whole map was replaced."""
 
-__all__ = ["ROOT", "Broken", "Changes", "Document", "Incomplete"]
+__all__ = ["MAX_OWN", "ROOT", "Broken", "Changes", "Document", "Incomplete"]
 
 
 class Broken(Exception):
@@ -52,8 +66,10 @@ class Document:
         if state:
             self._guard.load(state)
             self._doc.apply_update(state)
+        self._size = self._measured = len(state)
         with self._doc.transaction():
             for update in updates:
+                self._size += len(update)
                 try:
                     self._guard.own_write(update)
                 except Incomplete as gap:
@@ -82,6 +98,7 @@ class Document:
 
     def _on_update(self, event: TransactionEvent) -> None:
         self._updates.append(event.update)
+        self._size += len(event.update)
 
     def _on_events(self, events: list[Any]) -> None:
         if self._foreign:
@@ -172,6 +189,9 @@ class Document:
         (a ProtocolError) where it is malformed or hostile, Broken where the document has to be loaded anew.
         """
         checked = self._guard.check(update)
+        growth = int(len(update) * checked.share)
+        if growth and self.exceeds(MAX_DOCUMENT - growth):
+            raise Rejected("the document would be too large")
         self._foreign = True
         try:
             self._doc.apply_update(update)
@@ -207,6 +227,16 @@ class Document:
     def state_vector(self) -> bytes:
         """What is here, as a Y state vector."""
         return encode_state_vector(self._guard.vector)
+
+    def exceeds(self, limit: int) -> bool:
+        """Say whether the whole document has more than so many bytes.
+
+        What updates add up to is more than what is left of them, so a document that looks too large is measured,
+        now and then.
+        """
+        if self._size > limit and self._size - self._measured > MEASURE_AFTER:
+            self._size = self._measured = len(self.encode())
+        return self._size > limit
 
     @property
     def own_clock(self) -> int:

@@ -13,6 +13,7 @@ remains) stands directly in a root or in place of another top; values stand insi
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from typing import Final
 
 from nogg.errors import ProtocolError
@@ -49,6 +50,9 @@ __all__ = [
 MAX_UPDATE: Final = 16 * 1024 * 1024
 """Bytes in one update."""
 
+MAX_WRITERS: Final = 1024
+"""Clients of one document that peers may bring in: far fewer than a state vector may name, which grows for ever."""
+
 
 class Rejected(ProtocolError):
     """Hostile or malformed: must never reach yrs."""
@@ -65,9 +69,11 @@ class Incomplete(Exception):
 class Checked:
     """A lawful update, as what accepting it adds to the guard."""
 
-    __slots__ = ("clocks", "maps", "tombs")
+    __slots__ = ("clocks", "maps", "share", "tombs")
 
     def __init__(self) -> None:
+        self.share = 0.0
+        """How much of the update is new: its share of the clocks."""
         self.clocks: dict[int, int] = {}
         """The new clock of each client whose structs we lack; empty when there are at most deletes."""
         self.maps: set[tuple[int, int]] = set()
@@ -108,6 +114,10 @@ class Guard:
         """
         self.accept(self._check(update, None))
 
+    def own_values(self, clock: int) -> None:
+        """Take in that we wrote plain values into a map of our own, up to a clock: nothing there needs a check."""
+        self.vector[self.own_client] = clock
+
     def newest_map(self, client: int) -> int | None:
         """Return the clock at which a client last made a map of its own; None if it has none here."""
         return max((clock for owner, clock in self._maps if owner == client), default=None)
@@ -120,25 +130,32 @@ class Guard:
         self.accept(self._check(state, None))
 
     def _check(self, update: bytes, own: int | None) -> Checked:
-        if len(update) > MAX_UPDATE:
+        if own is not None and len(update) > MAX_UPDATE:  # what is ours must be read, whatever its size
             raise Rejected("update too large")
         try:
-            sections, pos = read_structs(update, self._roots)
-            deletes = read_deletes(update, pos)
+            sections, pos = read_structs(update, self._roots, foreign=own is not None)
+            ends = _ends(read_deletes(update, pos), own is not None)
         except UNREADABLE as error:
             raise Rejected(str(as_malformed(error))) from None
         checked = Checked()
         vector = self.vector
+        new = every = 0
         for client, section in sections.items():
             have = vector.get(client, 0)
+            every += section.end - section.first
             if section.end > have:
+                new += section.end - max(have, section.first)
                 checked.clocks[client] = section.end
                 if client == own:
                     raise OwnClient("writes under our own client id")
             if section.first > have:
                 raise Incomplete("structs are missing")
+        if new:
+            checked.share = new / every
+        if own is not None and len(vector.keys() | checked.clocks.keys()) > MAX_WRITERS:
+            raise Rejected("more clients than a group has")
         self._walk(sections, checked, own)
-        for client, _, end in deletes:
+        for client, end in ends.items():
             if end > vector.get(client, 0) and end > checked.clocks.get(client, 0):
                 raise _beyond(client, own)
         return checked
@@ -227,6 +244,19 @@ class Guard:
                 if index >= 0 and clock < ranges[index][1]:
                     return True
         return False
+
+
+def _ends(deletes: Iterable[tuple[int, int, int]], foreign: bool) -> dict[int, int]:
+    """Return the clock behind all that is deleted, by client. Nobody else may name it twice, to keep us busy."""
+    ends: dict[int, int] = {}
+    covered: dict[int, int] = {}
+    for client, start, end in deletes:
+        length = covered[client] = covered.get(client, 0) + end - start
+        if end > ends.get(client, 0):
+            ends[client] = end
+        if foreign and length > ends[client]:
+            raise Rejected("deleted twice")
+    return ends
 
 
 def _beyond(client: int, own: int | None) -> Exception:

@@ -173,18 +173,27 @@ class DeviceMaps:
         for victim in list(self._erase)[self._erased_before :]:
             del self._erase[victim]
 
+    @property
+    def has_grown(self) -> bool:
+        """Whether anything was put since `begin` under a key that was free before."""
+        return any(before is None and key in self.own for key, before, *_ in self._undo)
+
     def put(self, key: str, entry: Entry | None) -> None:
         """Write an own entry, or delete it (None); it reaches the document at the next `flush`."""
-        self._remember(key)
-        self._later.pop(key, None)
-        self._note_secret(key, self.own.get(key))
+        own, pending = self.entries[self.device], self._pending
+        before = own.get(key)
+        waited = self._later.pop(key, _UNTOUCHED)
+        self._undo.append((key, before, pending.get(key, _UNTOUCHED), waited))
+        if before is not None:
+            self._note_secret(key, before)
         if entry is None:
-            self.own.pop(key, None)
-            self._pending[key] = None
+            own.pop(key, None)
+            pending[key] = None
         else:
-            self.own[key] = entry
-            self._pending[key] = encode(entry)
-        self._readopt(key)
+            own[key] = entry
+            pending[key] = encode(entry)
+        if key[0] == "x":
+            self._readopt(key)
 
     def put_later(self, key: str, entry: Entry) -> None:
         """Write an own entry that may wait: it reaches the document after `hurry`."""

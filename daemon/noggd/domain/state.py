@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from nogg.errors import Conflict
+from nogg.errors import Conflict, LimitExceeded
 from noggd.domain import upkeep
 from noggd.domain.changes import ABSENT, Change, Origin, Unset
 from noggd.domain.counting import counts
-from noggd.domain.document import Document
+from noggd.domain.document import MAX_OWN, Document
 from noggd.domain.entries import Act, Entry, Field, adopted_key, reference_of
 from noggd.domain.fold import Folded, Row, Written, fold
 from noggd.domain.hlc import HybridClock, milliseconds
@@ -110,12 +110,19 @@ class SessionState:
         self._active_before = self.active
         try:
             outcome = operation()
+            self._check_room()
         except BaseException:
             self.maps.rollback()
             self._dirty.clear()
             raise
         change = self.settle(origin)
         return (outcome() if callable(outcome) else outcome), change
+
+    def _check_room(self) -> None:
+        """Raise LimitExceeded for new entries where the document is full; it can still be cleared out."""
+        document = self.maps.document
+        if document is not None and document.exceeds(MAX_OWN) and self.maps.has_grown:
+            raise LimitExceeded(limit="bytes of a session", max=MAX_OWN)
 
     def put(self, key: str, entry: Entry | None) -> None:
         """Write an own entry (see `DeviceMaps.put`) and remember which reference it is about."""

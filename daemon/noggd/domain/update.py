@@ -7,6 +7,7 @@ Not here: whether an update fits what we have, and what the values mean.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from noggd.domain.lib0 import (
@@ -24,6 +25,11 @@ MAX_KEY: Final = 400
 """Bytes in a map key: a two-letter prefix and an id of 255 characters, with room for later versions."""
 MAX_CLIENTS: Final = 4096
 """Clients in one update or state vector. A device has one; a new one only after a restore from backup."""
+MAX_CROWD: Final = 10_000
+"""Structs of an update that may stand where another one of it stands: yrs takes quadratic time for them. Devices
+see what is there and write behind it, so they make none, and a few where two wrote at once."""
+CROWD_BYTES: Final = 32 * 1024
+"""Size from which on an update is searched for such: a smaller one holds too few to matter."""
 MAX_CLOCK: Final = (1 << 31) - 1
 """The largest clock; yrs counts in 32 bits."""
 
@@ -73,15 +79,36 @@ class Section:
         self.waits = False
 
 
-def read_structs(data: bytes, roots: frozenset[bytes] | None) -> tuple[dict[int, Section], int]:
+class _Crowd:
+    """Counts structs that stand where others stand: behind the same struct, or first under the same key."""
+
+    __slots__ = ("_places", "_size")
+
+    def __init__(self) -> None:
+        self._places: set[tuple[object, object]] = set()
+        self._size = 0
+
+    def enter(self, place: tuple[object, object]) -> None:
+        if place in self._places:
+            self._size += 1
+            if self._size > MAX_CROWD:
+                raise Malformed("too many structs in one place")
+        else:
+            self._places.add(place)
+
+
+def read_structs(
+    data: bytes, roots: frozenset[bytes] | None, *, foreign: bool = False
+) -> tuple[dict[int, Section], int]:
     """Read the structs of an update; return them by client, and the position of the delete set.
 
-    `roots` are the names that root maps may have; None = any.
+    `roots` are the names that root maps may have; None = any. `foreign`: refuse what only costs us time.
     """
     count, pos = varint(data, 0)
     if count > MAX_CLIENTS:
         raise Malformed("too many clients")
     sections: dict[int, Section] = {}
+    crowd = _Crowd() if foreign and len(data) > CROWD_BYTES else None
     for _ in range(count):
         structs, pos = varint(data, pos)
         client, pos = varint(data, pos)
@@ -92,12 +119,17 @@ def read_structs(data: bytes, roots: frozenset[bytes] | None) -> tuple[dict[int,
             raise Malformed("client listed twice")
         section = Section(client, first)
         sections[client] = section
-        pos = _read_section(data, pos, structs, section, roots)
+        pos = _read_section(data, pos, structs, section, roots, crowd)
     return sections, pos
 
 
 def _read_section(
-    data: bytes, pos: int, structs: int, section: Section, roots: frozenset[bytes] | None
+    data: bytes,
+    pos: int,
+    structs: int,
+    section: Section,
+    roots: frozenset[bytes] | None,
+    crowd: _Crowd | None,
 ) -> int:
     """Read the structs of one client; return the position behind them.
 
@@ -125,6 +157,7 @@ def _read_section(
             pos += 1
             if at >= 0x80:
                 at, pos = varint_tail(data, pos, at)
+            place: tuple[object, object] = (on, at)
             if kind == _ANY:
                 event = VALUE_AFTER
             elif kind == _DELETED:
@@ -168,6 +201,7 @@ def _read_section(
             pos += size
             if not key.isascii():
                 utf8(key)
+            place = (key, None if event == MAP or event == TOMB else parent)
         if kind == _ANY:
             if data[pos] != 1:
                 raise Malformed("run of values")
@@ -182,6 +216,8 @@ def _read_section(
             pos += 1
         else:
             raise Malformed("unknown kind of struct")
+        if crowd is not None and kind != _GC:
+            crowd.enter(place)
         if event >= 0:
             if on == client and at >= clock:
                 raise Malformed("struct depends on a later one")
@@ -203,12 +239,11 @@ def _root(data: bytes, pos: int, roots: frozenset[bytes] | None) -> int:
     return end
 
 
-def read_deletes(data: bytes, pos: int) -> list[tuple[int, int, int]]:
-    """Read the delete set that ends an update; return (client, first clock, end) of each range."""
+def read_deletes(data: bytes, pos: int) -> Iterator[tuple[int, int, int]]:
+    """Read the delete set that ends an update; yield (client, first clock, end) of each range."""
     count, pos = varint(data, pos)
     if count > MAX_CLIENTS:
         raise Malformed("too many clients")
-    found = []
     for _ in range(count):
         client, pos = varint(data, pos)
         ranges, pos = varint(data, pos)
@@ -225,10 +260,9 @@ def read_deletes(data: bytes, pos: int) -> list[tuple[int, int, int]]:
                 length, pos = varint_tail(data, pos, length)
             if not length or start + length > MAX_CLOCK:
                 raise Malformed("impossible delete")
-            found.append((client, start, start + length))
+            yield client, start, start + length
     if pos != len(data):
         raise Malformed("bytes behind the end")
-    return found
 
 
 def delete_set(update: bytes) -> bytes:
@@ -239,11 +273,11 @@ def delete_set(update: bytes) -> bytes:
     """
     try:
         _, pos = read_structs(update, None)
-        deletes = read_deletes(update, pos)
+        deletes = sorted(read_deletes(update, pos))
     except UNREADABLE as error:
         raise as_malformed(error) from None
     merged: dict[int, list[tuple[int, int]]] = {}
-    for client, start, end in sorted(deletes):
+    for client, start, end in deletes:
         ranges = merged.setdefault(client, [])
         if ranges and start <= ranges[-1][1]:
             ranges[-1] = (ranges[-1][0], max(end, ranges[-1][1]))

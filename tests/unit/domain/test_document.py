@@ -93,3 +93,27 @@ def test_a_document_is_built_from_a_state_and_what_came_after() -> None:
 def test_a_state_vector_that_cannot_be_read_is_refused() -> None:
     with pytest.raises(ProtocolError):
         Document(7, "dA").missing(b"\xff\xff\xff\xff\x0f")
+
+
+def test_peers_cannot_make_a_document_too_large_to_be_sent_and_read_again() -> None:
+    mine, peer = Document(7, "dA"), Document(8, "dB")
+    last = b""
+    for number in range(20):
+        last = peer.write({f"v/{number}": [5, "x" * (1 << 20)]}) or b""
+        if number < 14:
+            mine.apply(last)
+    before = mine.state_vector
+    with pytest.raises(ProtocolError, match="too large"):
+        mine.apply(peer.missing(before))
+    assert mine.state_vector == before
+    assert mine.exceeds(14 << 20)
+    assert mine.apply(mine.encode()) == {}, "what is known already makes nothing larger"
+    assert Document(7, "dA", mine.encode()).state_vector == before
+    assert Document(8, "dB", peer.encode()).state_vector == peer.state_vector, "whatever is ours is read"
+
+
+def test_a_document_that_only_looks_large_is_measured() -> None:
+    mine, peer = Document(7, "dA"), Document(8, "dB")
+    for number in range(20):
+        mine.apply(peer.write({"v/one": [number, "x" * (1 << 20)]}) or b"")
+    assert not mine.exceeds(4 << 20)

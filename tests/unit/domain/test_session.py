@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from nogg.errors import Conflict, InvalidParams, NotFound
+from nogg.errors import Conflict, InvalidParams, LimitExceeded, NotFound
 from noggd.domain.changes import ABSENT, Change, Origin
 from noggd.domain.document import Document
 from noggd.domain.hlc import HybridClock
@@ -311,3 +311,17 @@ def test_a_map_that_was_written_often_is_compacted_whatever_the_restarts(seat: S
     assert seat.session.maps.document is not None
     assert len(seat.session.maps.document.encode()) < 200
     assert seat.session.references.keys() == {"m.1"}
+
+
+def test_a_full_session_takes_nothing_new_and_can_be_cleared_out(seat: Seat) -> None:
+    """A larger document could be sent to no other device."""
+    with pytest.raises(LimitExceeded):
+        for number in range(20_000):
+            seat.do(seat.session.register, f"m.{number}", "canvas", "x" * 1024)
+    count = len(seat.session.references)
+    assert 13_000 < count < 15_000
+    seat.do(seat.session.update, "m.1", {"view": "map"})
+    for number in range(2000):
+        seat.do(seat.session.forget, f"m.{number}")
+    seat.do(seat.session.register, "m.new", "canvas", "x" * 1024)
+    assert len(seat.session.references) == count - 2000 + 1
