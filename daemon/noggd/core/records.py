@@ -5,14 +5,12 @@ Layout: 4 bytes length of the header, the header (JSON), then the updates one af
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from nogg.errors import ProtocolError
+from pydantic_core import from_json, to_json
 
-# made once: json.dumps with arguments makes an encoder for each call, which takes longer than encoding
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+from nogg.errors import ProtocolError
 
 
 @dataclass(slots=True)
@@ -37,7 +35,7 @@ class Record:
 
     def encode(self) -> bytes:
         """Return the record as bytes for the journal."""
-        header = _encode(
+        header = to_json(
             {
                 "clock": self.clock,
                 "updates": [(name, len(update)) for name, update in self.updates],
@@ -45,7 +43,7 @@ class Record:
                 "touches": self.touches,
                 **({"secret": True} if self.secret else {}),
             }
-        ).encode()
+        )
         return b"".join([len(header).to_bytes(4, "big"), header, *(update for _, update in self.updates)])
 
 
@@ -53,7 +51,7 @@ def decode(data: bytes) -> Record:
     """Read a record of the journal. Raises ProtocolError where it is not one."""
     length = int.from_bytes(data[:4], "big")
     try:
-        header = json.loads(data[4 : 4 + length])
+        header = from_json(data[4 : 4 + length])
         record = Record(header["clock"], [], header["changes"], header["touches"], "secret" in header)
         start = 4 + length
         for name, size in header["updates"]:

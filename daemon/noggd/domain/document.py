@@ -138,7 +138,8 @@ class Document:
             handle = transaction._txn  # noqa: SLF001 # pycrdt's Map takes three times as long for each entry
             root = self._root.integrated
             own: Any = root.get(handle, self.device) if root.has(handle, self.device) else None
-            if type(own) is not type(root):
+            made = type(own) is not type(root)
+            if made:
                 entries = {key: value for key, value in entries.items() if value is not None}
                 if entries:
                     self._root[self.device] = Map()
@@ -154,7 +155,11 @@ class Document:
                     del foreign[key]
         # new entries count too: that only makes a compaction come a little early
         self.operations += len(entries)
-        return self._written()
+        if made or len(self._updates) != 1:
+            return self._written()
+        # what is no map tells the guard nothing but how far we are, and judging it takes as long as writing it
+        self._guard.own_values(decode_state_vector(self._doc.get_state()).get(self.client, 0))
+        return self._updates.pop()
 
     def replace(self, entries: Mapping[str, object], drop: Iterable[str] = ()) -> bytes | None:
         """Compact the own map: replace it by a new one with these entries. Return the update for peers.
@@ -223,11 +228,6 @@ class Document:
                     changed[key] = None if change["action"] == "delete" else change["newValue"]
         return changes
 
-    @property
-    def state_vector(self) -> bytes:
-        """What is here, as a Y state vector."""
-        return encode_state_vector(self._guard.vector)
-
     def exceeds(self, limit: int) -> bool:
         """Say whether the whole document has more than so many bytes.
 
@@ -237,6 +237,11 @@ class Document:
         if self._size > limit and self._size - self._measured > MEASURE_AFTER:
             self._size = self._measured = len(self.encode())
         return self._size > limit
+
+    @property
+    def state_vector(self) -> bytes:
+        """What is here, as a Y state vector."""
+        return encode_state_vector(self._guard.vector)
 
     @property
     def own_clock(self) -> int:

@@ -184,17 +184,17 @@ def parse(key: str, stored: Stored) -> Entry | None:
 
 def encode(entry: Entry) -> Stored:
     """Return the stored form of an entry; `parse` of it gives the entry back."""
-    if isinstance(entry, Touch):
-        return [entry.stamp, entry.milliseconds] if entry.placed else entry.stamp
-    if isinstance(entry, Flag):
-        return [entry.stamp, int(entry.on)]
     if isinstance(entry, Act):
-        if entry == Act(entry.stamp, REGISTERED):
+        if entry.kind == REGISTERED and not (entry.gone or entry.forgot or entry.base):
             return entry.stamp
         numbers: list[object] = list(entry)
         while len(numbers) > 2 and numbers[-1] == 0:
             numbers.pop()
         return numbers
+    if isinstance(entry, Touch):
+        return [entry.stamp, entry.milliseconds] if entry.placed else entry.stamp
+    if isinstance(entry, Flag):
+        return [entry.stamp, int(entry.on)]
     values: list[object] = [entry.stamp, entry.value, entry.seen or None, entry.forgot]
     while len(values) > 2 and values[-1] is None:
         values.pop()
@@ -209,8 +209,9 @@ def adopted_key(key: str) -> tuple[str, str] | None:
 
 def reference_of(key: str) -> str | None:
     """Return the microcosm id that an entry of a reference is about, adopted or not; None for other keys."""
-    if key.startswith("x/"):
+    if key[1:2] == "/":
+        if key[0] in type_of_key:
+            return key[2:]
         inner = adopted_key(key)
         return None if inner is None else reference_of(inner[1])
-    kind, slash, name = key.partition("/")
-    return name if slash and kind in type_of_key else None
+    return None

@@ -197,22 +197,13 @@ class DeviceMaps:
 
     def put_later(self, key: str, entry: Entry) -> None:
         """Write an own entry that may wait: it reaches the document after `hurry`."""
-        self._remember(key)
+        pending = self._pending.get(key, _UNTOUCHED)
+        self._undo.append((key, self.own.get(key), pending, self._later.get(key, _UNTOUCHED)))
         self.own[key] = entry
-        if key in self._pending:
+        if pending is not _UNTOUCHED:
             self._pending[key] = encode(entry)
         else:
             self._later[key] = encode(entry)
-
-    def _remember(self, key: str) -> None:
-        self._undo.append(
-            (
-                key,
-                self.own.get(key),
-                self._pending.get(key, _UNTOUCHED),
-                self._later.get(key, _UNTOUCHED),
-            )
-        )
 
     def erase(self, device: str, key: str) -> None:
         """Delete an entry that no longer counts, wherever it stands: in its device's map or adopted."""

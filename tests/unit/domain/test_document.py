@@ -17,6 +17,15 @@ def test_a_write_is_one_update_that_another_replica_can_read() -> None:
     assert other.apply(update) == {"dA": {"v/m.1": [6, "list"], "r/m.1": None}}
 
 
+def test_every_own_write_moves_the_own_clock_as_far_as_another_replica_reads() -> None:
+    here, there = Document(1, "A"), Document(2, "B")
+    for entries in ({"k": 1}, {"k": 2, "l": [3, "v"]}, {"k": None}, {"m": "x", "l": None}):
+        there.apply(here.write(entries) or b"")
+        assert here.own_clock == there.clock_of(1)
+        assert here.state_vector == there.state_vector
+    assert here.own_clock == 5  # the map and four values
+
+
 def test_writing_nothing_makes_no_update() -> None:
     assert Document(7, "dA").write({"r/m.1": None}) is None
 

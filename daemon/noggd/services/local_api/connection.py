@@ -180,6 +180,15 @@ class Connection(asyncio.Protocol):
         self._write()
         self._balance()
 
+    def finished(self) -> None:
+        """Send the reply at once where nothing else is going on: nearly every change, and an app waits for it."""
+        busy = self._in_turn or self._turn_due or self._lines or self.outlet.waiting or not self.pipeline.idle
+        if busy or self._ended or self._slow or self._server.stopping:
+            self.turn_soon()
+        else:
+            self._write()
+            self._settled = not self._decoder.pending
+
     def turn_soon(self) -> None:
         """Have a turn as soon as what is going on in the loop is over."""
         if not self._turn_due and not self._in_turn:

@@ -45,8 +45,8 @@ class Shell(Protocol):
         """Between two requests: send what came up, and tell whether to stop for a reader that does not read."""
         ...
 
-    def turn_soon(self) -> None:
-        """Look at the pipeline again: a request finished."""
+    def finished(self) -> None:
+        """Look at the pipeline again, now or soon: a request finished."""
         ...
 
 
@@ -215,7 +215,7 @@ class Pipeline:
         if not isinstance(call.handler, Wait):
             self._changing -= 1
         self._settle(call, result)
-        self._shell.turn_soon()
+        self._shell.finished()
 
     def _settle(self, call: Call, result: object) -> None:
         """Fill the slot of a call, and put what has become ready."""
