@@ -24,7 +24,7 @@ from noggd.domain.changes import Origin
 from noggd.platform import logs, systemd
 from noggd.platform.clock import now_ms
 from noggd.platform.config import ConfigError, Settings, changed
-from noggd.platform.files import InstanceLock, private_directory
+from noggd.platform.files import InstanceLock, private_directory, sweep
 from noggd.platform.limits import allow_many_descriptors
 from noggd.platform.unix_socket import ListeningSocket
 from noggd.services.discovery import Discovery, Surroundings
@@ -175,6 +175,7 @@ async def signals(stop: Callable[[], None], reload: Callable[[], None]) -> Async
 async def trusted(paths: Paths, name: str) -> AsyncIterator[Trust]:
     """Open who is trusted; a first start makes the device's key, or takes it from the credential of that name."""
     check_finished(paths.state)
+    sweep(paths.state)
     key = systemd.credential(KEY_CREDENTIAL)
     trust = await asyncio.to_thread(open_trust, paths.state, name, given_key=key)
     try:

@@ -123,9 +123,7 @@ def faults(files: dict[str, bytes], folder: Path, recording: Recording, said: in
             yield f"it does not start: {type(error).__name__}: {error}"
         return
     yield from _compared(found, former, coming, recording.life)
-    if (
-        left := {path.name for path in folder.iterdir()} - {"device.pem", "trust.json", "session.db", "lock"}
-    ) and any(not name.startswith(".") for name in left):
+    if left := {path.name for path in folder.iterdir()} - {"device.pem", "trust.json", "session.db", "lock"}:
         yield f"left behind: {left}"
 
 

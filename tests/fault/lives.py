@@ -25,7 +25,7 @@ from noggd.core.asking import ask
 from noggd.core.opening import load
 from noggd.domain.changes import Origin
 from noggd.platform.clock import now_ms
-from noggd.platform.files import InstanceLock, private_directory
+from noggd.platform.files import InstanceLock, private_directory, sweep
 from noggd.storage.journal import STORE, Journal
 from noggd.storage.schema import APPLICATION
 from noggd.storage.trust import Trust, open_trust
@@ -61,6 +61,7 @@ def visible(trust: Trust, views: dict[str, SessionView], username: str | None, c
 def survey(folder: Path) -> Visible:
     """Open what is in a folder as a start does, write to it once, and return what is visible."""
     check_finished(folder)
+    sweep(folder)
     trust = open_trust(folder, "device")
     try:
         with closing(Journal(folder / STORE)) as journal:
@@ -80,9 +81,12 @@ class Living:
         self.core = core
         self.journal = journal
         self.gone: list[str] = []
+        self.quiet = False
 
     def say(self) -> None:
         """Say what is visible now."""
+        if self.quiet:
+            return
         core = self.core
         clients = " ".join(map(str, core.clients))
         shown = visible(self.trust, core.views, core.username, clients)
@@ -112,7 +116,7 @@ class Living:
 
 
 @asynccontextmanager
-async def living(folder: Path) -> AsyncIterator[Living]:
+async def living(folder: Path, *, quiet: bool = False) -> AsyncIterator[Living]:
     """Open a device."""
     private_directory(folder)
     with InstanceLock(folder):
@@ -121,6 +125,7 @@ async def living(folder: Path) -> AsyncIterator[Living]:
         try:
             async with open_core(journal, trust.device, trust.counted, now_ms) as core:
                 life = Living(trust, core, journal)
+                life.quiet = quiet
                 life.say()
                 yield life
         finally:
@@ -222,7 +227,7 @@ def make_older(folder: Path, dice: random.Random) -> None:
     """Make a state folder whose store is of version 0 and was not closed: without checksums, with a log."""
 
     async def fill() -> None:
-        async with living(folder) as life:
+        async with living(folder, quiet=True) as life:
             for number in range(25):
                 await _write(life, dice, number)
 

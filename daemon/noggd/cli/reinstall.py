@@ -23,7 +23,7 @@ from noggd.core import Core, open_core
 from noggd.domain.changes import Origin
 from noggd.domain.person import Person
 from noggd.platform.clock import now_ms
-from noggd.platform.files import AlreadyRunning, InstanceLock, private_directory, write_private
+from noggd.platform.files import AlreadyRunning, InstanceLock, private_directory, sweep, write_private
 from noggd.services.local_api import formats
 from noggd.storage import unfinished
 from noggd.storage.journal import STORE, Journal
@@ -66,6 +66,7 @@ def _whole_or_not_at_all(folder: Path, backup: Backup) -> dict[str, Any]:
 def _leave_nothing(folder: Path) -> None:
     for name in (KEY_FILE, TRUST_FILE, NEXT_KEY_FILE, STORE, f"{STORE}-wal"):
         (folder / name).unlink(missing_ok=True)
+    sweep(folder)
     unfinished.end(folder)
 
 

@@ -16,6 +16,8 @@ from typing import Self
 
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
+UNWRITTEN = ".unwritten"
+"""How the names of files end that are to take the place of another one, and are not whole yet."""
 
 
 class UnsafePath(Exception):
@@ -68,7 +70,7 @@ def owned_directory(path: Path, *, or_root: bool = False) -> None:
 
 def write_private(path: Path, data: bytes) -> None:
     """Replace `path` by `data` with mode 0600, whole or not at all, and on disk when this returns."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=UNWRITTEN, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), FILE_MODE)  # mkstemp says 0600 too, but obeys the umask
@@ -80,6 +82,12 @@ def write_private(path: Path, data: bytes) -> None:
         Path(temporary).unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def sweep(directory: Path) -> None:
+    """Remove what a killed `write_private` left in a folder of which we hold the lock: it may hold secrets."""
+    for left in directory.glob(f".*{UNWRITTEN}"):
+        left.unlink()
 
 
 def sync_directory(path: Path) -> None:

@@ -86,6 +86,18 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     assert [file.name for file in tmp_path.iterdir()] == ["key"]
 
 
+def test_what_a_killed_write_left_is_swept_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "secret"
+    files.write_private(path, b"old")
+    with monkeypatch.context() as patch:
+        for method in ("replace", "unlink"):  # as if it had been killed before the first, so without the second
+            patch.setattr(Path, method, lambda *_, **__: None)
+        files.write_private(path, b"new")
+    assert len(list(tmp_path.iterdir())) == 2
+    files.sweep(tmp_path)
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("secret", b"old")]
+
+
 def test_the_second_holder_is_told_who_the_first_is(tmp_path: Path) -> None:
     with files.InstanceLock(tmp_path), pytest.raises(files.AlreadyRunning) as refused:
         files.InstanceLock(tmp_path)
