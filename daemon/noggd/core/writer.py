@@ -213,6 +213,7 @@ class Core:
 
         For when the peers agree with our clock, and before anything that was held back goes out.
         """
+        self._maintenance.write_touches()  # those that wait were stamped by the wrong clock too
         self._submit(Item(lambda batch: batch.mend_clock(self.now()), reply))
 
     def compact_maps(self, reply: Reply) -> None:

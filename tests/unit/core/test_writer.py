@@ -366,6 +366,18 @@ async def test_what_a_fast_clock_stamped_is_stamped_anew(tmp_path: Path) -> None
         assert b.core.clock >> 10 <= NOW + 5
 
 
+async def test_an_access_that_waits_is_stamped_anew_too(tmp_path: Path) -> None:
+    time = [NOW + 365 * 24 * 3600 * 1000]
+    async with seat_in(tmp_path, "dA", lambda: time[0]) as a:
+        await a.register("m.1")
+        a.core.touch("default", "m.1", HERE)
+        time[0] = NOW
+        await a.call(a.core.mend_clock)
+        await a.call(a.core.settle)
+        assert a.core.clock >> 10 <= NOW + 1
+        assert a.core.view("default").references["m.1"].last_accessed <= NOW + 1
+
+
 async def test_stamps_that_others_led_ahead_stay(tmp_path: Path) -> None:
     async with seat_in(tmp_path, "dA", lambda: NOW + 3600_000) as a, seat_in(tmp_path, "dB") as b:
         await a.register("m.1")
