@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import email
 import json
+import os
+import pty
+import re
+import select
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -162,15 +167,53 @@ def test_what_pip_installed_finds_its_units(venv: Path, tmp_path: Path) -> None:
     assert f"ExecStart={venv}/bin/python" in unit
 
 
-def test_manual_and_completions_are_where_programs_look(venv: Path, tmp_path: Path) -> None:
+def test_the_manual_is_where_programs_look(venv: Path) -> None:
     assert (venv / "share/man/man1/nogg.1").read_text() == (REPOSITORY / "docs/man/nogg.1").read_text()
-    for shell, file, ask in (
-        ("bash", "bash-completion/completions/nogg", "complete -p nogg"),
-        (
-            "fish",
-            "fish/vendor_completions.d/nogg.fish",
-            "complete -C 'nogg serv' | string match -q 'service*'",
-        ),
-    ):
-        if shutil.which(shell):
-            run(venv, shell, "-c", f"source {venv}/share/{file} && {ask}", home=tmp_path)
+
+
+SHELLS = {
+    "bash": (["bash", "--norc", "--noprofile", "-i"], "source {share}/bash-completion/completions/nogg"),
+    "zsh": (
+        ["zsh", "-f", "-i"],
+        "fpath=({share}/zsh/site-functions $fpath); autoload -Uz compinit; compinit -u -D",
+    ),
+    "fish": (
+        ["fish", "--no-config", "-i"],
+        "set -p fish_complete_path {share}/fish/vendor_completions.d",
+    ),
+}
+"""How each shell is started, and told where its completions are; it loads them at the first TAB."""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_first_tab_completes_a_command(venv: Path, shell: str, tmp_path: Path) -> None:
+    """Typed on a terminal: half a word, TAB, the rest of a command, which then runs or is not known."""
+    command, told = SHELLS[shell]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{shell} is not installed")
+    env = {"PATH": f"{venv}/bin:/usr/bin:/bin", "HOME": str(tmp_path), "TERM": "dumb", "LANG": "C.UTF-8"}
+    terminal, inside = pty.openpty()
+    typed_at = ["setsid", "--ctty", "--wait", *command]  # a terminal of its own, as after a login
+    process = subprocess.Popen(typed_at, env=env, stdin=inside, stdout=inside, stderr=inside)
+    os.close(inside)
+    try:
+        type_and_wait(terminal, told.format(share=f"{venv}/share") + "; echo lo''aded\n", b"loaded")
+        said = type_and_wait(
+            terminal, "nogg servi\t--help\n", b"service of this machine|No such command|rror"
+        )
+    finally:
+        os.close(terminal)  # as if it was shut: the shell hangs up
+        process.wait(10)
+    assert b"Run noggd as a service of this machine" in said
+
+
+def type_and_wait(terminal: int, keys: str, wanted: bytes) -> bytes:
+    """Type something; return what was shown until what is waited for was."""
+    os.write(terminal, keys.encode())
+    shown = b""
+    end = time.monotonic() + 30
+    while re.search(wanted, shown) is None:
+        assert time.monotonic() < end, shown
+        if select.select([terminal], [], [], 0.5)[0]:
+            shown += os.read(terminal, 4096)
+    return shown
