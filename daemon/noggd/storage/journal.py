@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Final, NamedTuple
@@ -303,17 +303,20 @@ def _old(path: Path) -> Path:
 
 def _connect(path: Path) -> sqlite3.Connection:
     """Open a judged store for writing. Raises StorageFailed."""
-    try:
-        connection = sqlite3.connect(
-            f"file:{quote(str(path))}?mode=rw",
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=2.0,
-        )
-        for setting in _SETTINGS:
-            connection.execute(setting).fetchall()
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()  # takes the lock
-    except sqlite3.Error as error:
-        raise _storage_failed(error) from error
+    with ExitStack() as undo:
+        try:
+            connection = sqlite3.connect(
+                f"file:{quote(str(path))}?mode=rw",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=2.0,
+            )
+            undo.callback(connection.close)
+            for setting in _SETTINGS:
+                connection.execute(setting).fetchall()
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchall()  # takes the lock
+        except sqlite3.Error as error:
+            raise _storage_failed(error) from error
+        undo.pop_all()
     return connection
