@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from noggd.domain.document import Document
-from noggd.domain.entries import Field, Flag
+from noggd.domain.entries import Field, Flag, adopted_key
 from noggd.domain.hlc import HybridClock
 from noggd.domain.maps import DeviceMaps
 
@@ -78,15 +78,24 @@ class Person:
     def adopt(self, device: str) -> None:
         """Keep what a device that leaves had written last: the person's name, sessions."""
         for key, entry in list(self.maps.entries.get(device, {}).items()):
-            newest = self.maps.newest(key)
-            if (key == "u" or key.startswith("s/")) and newest is not None and newest[0] == device:
-                self.maps.put(f"x/{device}/{key}", entry)
+            author, inner = adopted_key(key) or (device, key)
+            newest = self.maps.newest(inner)
+            if _is_shared(inner) and newest is not None and newest == (author, entry):
+                self.maps.put(f"x/{author}/{inner}", entry)
 
     def prepare_to_join(self, keep_username: bool) -> None:
         """Let go of the name that this device gave the person where the group has one, and of dropped sessions."""
         if not keep_username:
             for key in [key for key in self.maps.own if key == "u" or key.endswith("/u")]:
                 self.maps.put(key, None)
-        for name in {key[2:] for key in self.maps.own if key.startswith("s/")}:
-            if not self.has_session(name):
-                self.maps.put("s/" + name, None)
+        listed = {key: (adopted_key(key) or ("", key))[1] for key in self.maps.own}
+        dropped = [
+            key for key, inner in listed.items() if inner[:2] == "s/" and not self.has_session(inner[2:])
+        ]
+        for key in dropped:
+            self.maps.put(key, None)
+
+
+def _is_shared(key: str) -> bool:
+    """Tell what outlives its author (the person's name, sessions) from what is a device's own."""
+    return key == "u" or key.startswith("s/")

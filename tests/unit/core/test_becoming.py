@@ -74,3 +74,12 @@ async def test_what_the_disk_refuses_leaves_the_former_id(
         await become(seat)
         assert seat.core.device == "dB"
         assert seat.core.view("default").references.keys() == {"m.1", "m.3"}
+
+
+async def test_becoming_another_one_twice_keeps_everything(tmp_path: Path) -> None:
+    async with seat_in(tmp_path) as seat:
+        await filled(seat)
+        before = visible(seat)
+        for device in ("dB", "dC"):
+            await ask(lambda reply, d=device: seat.core.become(d, frozenset({d}), reply))  # type: ignore[misc] # bound
+            assert visible(seat) == before

@@ -56,6 +56,46 @@ def test_a_name_that_left_with_its_device_stays() -> None:
     assert (a.username, a.sessions()) == (None, {"school"})
 
 
+def test_what_was_adopted_stays_when_its_adopter_leaves_too() -> None:
+    a, b, c = person("dA", 7), person("dB", 8), person("dC", 9)
+    c.set_username(NOW, "Grace")
+    c.note_session(NOW, "school", exists=True)
+    sync(c, b)
+    b.adopt("dC")
+    b.maps.set_members(frozenset({"dA", "dB"}))
+    sync(b, a)
+    a.adopt("dB")
+    a.maps.set_members(frozenset({"dA"}))
+    assert (a.username, a.sessions()) == ("Grace", {"school"})
+
+
+def test_of_two_adoptions_the_newer_one_stays() -> None:
+    a, b, c = person("dA", 7), person("dB", 8), person("dC", 9)
+    c.set_username(NOW, "Grace")
+    sync(c, a)
+    c.set_username(NOW + 1, "Ada")
+    sync(c, b)
+    a.adopt("dC")  # it had not heard the last word
+    b.adopt("dC")
+    for each in (a, b):
+        each.maps.set_members(frozenset({"dA", "dB"}))
+    sync(b, a)
+    a.adopt("dB")
+    a.maps.set_members(frozenset({"dA"}))
+    assert a.username == "Ada"
+
+
+def test_a_joiner_brings_no_dropped_session_of_a_device_that_left() -> None:
+    a, b = person("dA", 7), person("dB", 8)
+    b.note_session(NOW, "school", exists=True)
+    sync(b, a)
+    a.adopt("dB")
+    a.maps.set_members(frozenset({"dA"}))
+    a.note_session(NOW + 1, "school", exists=False)
+    a.prepare_to_join(keep_username=True)
+    assert a.sessions() == set()
+
+
 def test_a_joiner_brings_no_dropped_sessions() -> None:
     a = person("dA", 7)
     a.note_session(NOW, "school", exists=True)
