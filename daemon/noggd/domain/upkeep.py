@@ -92,7 +92,8 @@ def adopt(session: SessionState, device: str) -> None:
         if name is None:
             continue
         if key.startswith("x/"):
-            if key not in session.maps.own:
+            known = session.maps.own.get(key)
+            if known is None or known.stamp < entry.stamp:  # whoever left may have heard more of that device
                 session.put(key, entry)
         elif counts(session.maps, session.fold(name), device, key, entry):
             session.put(f"x/{device}/{key}", entry)
