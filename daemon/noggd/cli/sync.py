@@ -53,6 +53,7 @@ def _rows(answer: dict[str, Any]) -> list[str]:
         f"listening on {answer['listen']}",
         *(peers or ["Not paired with any device. Pair with: nogg pair"]),
         *(_held_back(peer) for peer in answer["peers"] if peer.get("held_back")),
+        *(_misbehaves(peer) for peer in answer["peers"] if peer.get("fix")),
     ]
 
 
@@ -62,3 +63,7 @@ def _held_back(peer: dict[str, Any]) -> str:
         f"The clock here is {minutes} minutes ahead of that of {printable(peer['name'])}: what is changed here is "
         "held back until it is mended."
     )
+
+
+def _misbehaves(peer: dict[str, Any]) -> str:
+    return f"{printable(peer['name'])} misbehaves: {printable(peer['fault'])}. What to do: {printable(peer['fix'])}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from nogg.errors import InternalError, NoggError, ProtocolError
 from noggd.core.records import Record
@@ -15,6 +15,7 @@ from noggd.core.replicas import Replicas, document_of, session_of
 from noggd.domain.changes import Change, Origin
 from noggd.domain.document import Broken, Incomplete
 from noggd.domain.entries import reference_of
+from noggd.domain.hlc import stamp_at
 from noggd.domain.person import PERSON, Person
 from noggd.domain.restamping import newest_past, own_future, restamp
 from noggd.domain.revisions import as_record
@@ -24,6 +25,17 @@ log = logging.getLogger(__name__)
 
 Reply = Callable[[Any], None]
 """Called once with a result or an error instance."""
+
+
+MAX_FUTURE = 24 * 3600 * 1000
+"""Milliseconds that a stamp of a peer may be ahead of our clock. Clocks may be ten minutes apart from one device to
+the next (contract, section 4), and changes may come through several."""
+
+
+class Trespass(NamedTuple):
+    """A peer's update wrote into our own map; these Y client ids wrote what was new in it."""
+
+    clients: frozenset[int]
 
 
 class Item:
@@ -160,9 +172,14 @@ class Batch:
                 self.touched.add(document_of(name))
                 session.maps.hurry()
 
-    def merge(self, document: str, update: bytes, origin: Origin) -> None:
-        """Merge a peer's update into a document."""
+    def merge(self, document: str, update: bytes, origin: Origin, now: int) -> Trespass | None:
+        """Merge a peer's update into a document; tell if it wrote where only we may, which is undone.
+
+        A stamp that is more than a day ahead would order everybody's acts until then. Honest ones send none (they
+        hold changes back while their clock is ahead), so an update that has one leaves no trace.
+        """
         name = session_of(document)
+        last = self.replicas.clock.last
         self.touched.add(document)
         if name is None:
             self._person().merge(update)
@@ -174,8 +191,12 @@ class Batch:
             self.active_elsewhere |= session.everywhere() != elsewhere
             maps = session.maps
         assert maps.document is not None
+        if maps.latest > stamp_at(now + MAX_FUTURE):
+            self.replicas.clock.last = last
+            raise Broken("it stamps changes more than a day ahead: its clock is wrong")
         if maps.document.fresh:
             self.updates.append((document, update, origin.device))
+        return Trespass(maps.document.writers) if maps.trespassed else None
 
     def set_members(self, members: frozenset[str]) -> None:
         """Let only these devices' maps count, in every document."""

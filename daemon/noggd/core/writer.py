@@ -167,11 +167,11 @@ class Core:
         self._submit(Item(lambda batch: batch.hurry(), reply))
 
     def merge(self, document: str, update: bytes, device: str, reply: Reply) -> None:
-        """Merge a peer's update. Replies None once it is stored, or Incomplete, or ProtocolError."""
+        """Merge a peer's update. Replies None or Trespass once it is stored, or Incomplete, or ProtocolError."""
         if document != PERSON and session_of(document) is None:
             reply(ProtocolError("no such document"))
             return
-        self._submit(Item(lambda batch: batch.merge(document, update, Origin(device)), reply))
+        self._submit(Item(lambda batch: batch.merge(document, update, Origin(device), self.now()), reply))
 
     def set_members(self, members: frozenset[str], reply: Reply) -> None:
         """Let only these devices' maps count."""

@@ -56,6 +56,8 @@ class Document:
     def __init__(self, client: int, device: str, state: bytes = b"", updates: Iterable[bytes] = ()) -> None:
         self.client = client
         self.device = device
+        self.writers: frozenset[int] = frozenset()
+        """Who wrote what was new in the last update that was applied: Y client ids."""
         self.fresh = False
         """Whether the last update that was applied brought anything new."""
         self._load(state, updates)
@@ -211,6 +213,7 @@ class Document:
         finally:
             self._foreign = False
         self._guard.accept(checked)
+        self.writers = frozenset(checked.clocks)
         self.fresh = bool(self._updates)
         self._updates.clear()
         return self._changes()

@@ -49,6 +49,10 @@ class DeviceMaps:
         self._undo: list[tuple[str, Entry | None, object, object]] = []
         self._erased_before = 0
         self._own_replaced = False
+        self.trespassed = False
+        """Whether the last `merge` wrote into our own map, which nobody else may."""
+        self.latest = 0
+        """The newest stamp that the last `merge` brought."""
         self._secret_left = False
         self._sources: list[tuple[str, dict[str, Entry]]] | None = None
         self._adopted: dict[str, dict[str, Entry]] = {}
@@ -81,6 +85,7 @@ class DeviceMaps:
         return entries
 
     def _see(self, entry: Entry) -> None:
+        self.latest = max(self.latest, entry.stamp)
         self.clock.see(entry.stamp)
         if isinstance(entry, Act):
             self.clock.see(entry.forgot)
@@ -273,6 +278,7 @@ class DeviceMaps:
         assert self.document is not None, "an ephemeral session has no peers"
         changed: set[str] = set()
         self.replaced.clear()
+        self.trespassed, self.latest = False, 0
         changes = self.document.apply(update)
         ours = changes.pop(self.device, {})
         # what was deleted may not count as things were (a removal that is let go by all), or as they are now
@@ -319,6 +325,7 @@ class DeviceMaps:
             mine = self.own.get(key)
             if key in self._later:
                 continue
+            self.trespassed |= value is not None and (mine is None or value != encode(mine))
             if mine is None:
                 if value is not None:
                     self._pending.setdefault(key, None)

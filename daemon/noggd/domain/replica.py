@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from nogg.errors import ProtocolError
 from noggd.domain.frames import Frame, Step1, Step2, Stored, Summary, Update
-from noggd.domain.update import decode_state_vector, encode_state_vector
+from noggd.domain.update import MAX_CLIENTS, decode_state_vector, encode_state_vector
 
 MAX_DOCUMENTS: Final = 1100
 """Documents on one link: the person's, a thousand sessions, and some room."""
@@ -244,6 +244,8 @@ class Replica:
         for client, clock in decode_state_vector(vector).items():
             if clock > has.get(client, 0):
                 has[client] = clock
+        if len(has) > MAX_CLIENTS:
+            raise ProtocolError("the peer names more and more clients")
 
     # What became of actions
 

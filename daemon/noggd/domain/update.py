@@ -201,7 +201,7 @@ def _read_section(
             pos += size
             if not key.isascii():
                 utf8(key)
-            place = (key, None if event == MAP or event == TOMB else parent)
+            place = (key, None if event in (MAP, TOMB) else parent)
         if kind == _ANY:
             if data[pos] != 1:
                 raise Malformed("run of values")

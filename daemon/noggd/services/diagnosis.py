@@ -64,6 +64,8 @@ def peers(rows: Iterable[Mapping[str, Any]]) -> Iterator[Check]:
 def _peer_check(peer: Mapping[str, Any]) -> Check:
     who = peer["name"] or peer["device"]
     name = f"device {who}"
+    if peer.get("fix"):
+        return check(name, False, f"{who} misbehaves: {peer['fault']}", peer["fix"])
     if peer["state"] != "online":
         fault = peer.get("fault") or (
             "no address of it is known" if not peer.get("address") else "not reached"

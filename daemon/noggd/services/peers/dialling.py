@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Final
 
 from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from noggd.domain.addresses import merge_addresses, parse_address
 from noggd.domain.frames import MAX_FRAME
@@ -171,7 +171,7 @@ class Dialler:
     async def _attempt(self, device: str) -> bool:
         """Dial a device at all its addresses; run the link if one answers. Returns whether it does not trust us."""
         certificate = self._trust.others.get(device)
-        if certificate is None or not self._addresses(device):
+        if certificate is None or not self._addresses(device) or self._links.conduct.kept_out(device):
             return False
         context = tls.client_context(self._trust.key.path, certificate.der)
         made, refused = await self._dial(device, pinned(certificate.der), context)
@@ -256,6 +256,8 @@ def reason(error: Exception) -> str:
         return "another device answers there"
     if isinstance(error, TimeoutError):
         return "no answer"
+    if isinstance(error, InvalidStatus):
+        return "it does not let this device in for now, because of how it behaved"
     if isinstance(error, ssl.SSLError):
         return "what answers there is no device of this group"
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:

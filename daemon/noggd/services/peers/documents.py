@@ -12,15 +12,21 @@ from typing import Any, Final
 
 from nogg.errors import NoggError, ProtocolError
 from noggd.core import Core
+from noggd.core.batch import Trespass
 from noggd.domain.document import Incomplete
 from noggd.domain.frames import Frame, Step1, Stored, Summary
 from noggd.domain.guard import OwnClient
 from noggd.domain.replica import Action, Answer, Ask, Merge, Replica, Send
 from noggd.domain.rescue import Rescue
 from noggd.domain.update import encode_state_vector
+from noggd.services.peers.conduct import Allowance
 
 MAX_IN_FLIGHT: Final = 8 * 1024 * 1024
 """Bytes that may wait to be merged before reading is paused."""
+MERGE_COSTS: Final = 8 * 1024
+"""Bytes that each update counts more than it has: small ones cost time, and all that wait are merged in one go."""
+ANSWERS: Final = (256 * 1024 * 1024, 1024 * 1024)
+"""Bytes that a peer may be answered at once, and then in a second; an answer can be its whole document."""
 
 _EMPTY: Final = encode_state_vector({})
 
@@ -33,7 +39,7 @@ class Documents:
 
     The callbacks: `send` sends a frame, `pause` stops and resumes reading, `failed` takes what ends the
     link, `progressed` hears that more is known of what the peer has stored, `forgotten` that the peer knows
-    more of what we wrote than we do.
+    more of what we wrote than we do, `trespassed` which Y clients wrote into our map.
     """
 
     def __init__(
@@ -46,6 +52,7 @@ class Documents:
         failed: Callable[[Exception], None],
         progressed: Callable[[], None],
         forgotten: Callable[[], None],
+        trespassed: Callable[[frozenset[int]], None] = lambda clients: None,
     ) -> None:
         self.replica = Replica()
         self._core = core
@@ -55,9 +62,11 @@ class Documents:
         self._failed = failed
         self._progressed = progressed
         self._forgotten = forgotten
+        self._trespassed = trespassed
         self._ended = False
         self._in_flight = 0
         self._paused = False
+        self._answers = Allowance(*ANSWERS)
         self._unacknowledged: dict[str, bytes] = {}
 
     def begin(self, states: States) -> None:
@@ -92,7 +101,7 @@ class Documents:
                 case Send(frame):
                     self._send(frame)
                 case Merge(document, update, _):
-                    self._count(len(update))
+                    self._count(len(update) + MERGE_COSTS)
                     self._core.merge(document, update, self._device, self._merged(action))
                 case Answer(document, vector, _):
                     self._core.missing(document, vector, self._found(action))
@@ -103,7 +112,9 @@ class Documents:
         def found(update: bytes | Exception) -> None:
             if self._ended:
                 return
-            if isinstance(update, bytes):
+            if isinstance(update, bytes) and not self._answers.take(len(update)):
+                self._failed(ProtocolError("it asks for the same things again and again"))
+            elif isinstance(update, bytes):
                 self._carry_out(self.replica.answered(action, update))
             else:
                 self._failed(update)
@@ -122,11 +133,14 @@ class Documents:
         return ask
 
     def _merged(self, action: Merge) -> Callable[[Any], None]:
-        def merged(result: Exception | None) -> None:
-            self._count(-len(action.update))
+        def merged(result: Exception | Trespass | None) -> None:
+            self._count(-len(action.update) - MERGE_COSTS)
             if self._ended:
                 return
-            if result is None:
+            if isinstance(result, Trespass):
+                self._trespassed(result.clients)
+                self._acknowledge(action.document)
+            elif result is None:
                 self._acknowledge(action.document)
             elif isinstance(result, Incomplete):
                 self._carry_out(self.replica.refused(action))

@@ -39,7 +39,11 @@ class Knowledge:
             self._last_sync[link.device] = link.last_sync
         known = self._stored.setdefault(link.device, {})
         for document in self._core.documents():
-            known[document] = _union(known.get(document, {}), link.documents.replica.peer_has(document))
+            here = decode_state_vector(
+                self._core.vector(document)
+            )  # what it claims beyond that means nothing
+            has = _union(known.get(document, {}), link.documents.replica.peer_has(document))
+            known[document] = {client: clock for client, clock in has.items() if client in here}
 
     def note_seen(self, link: Link, after: int) -> None:
         """Note, if that was not done for `after` milliseconds, that a device is linked and what is here of it."""

@@ -13,9 +13,20 @@ from typing import Any, Final, Protocol
 
 from nogg.errors import NoggError, ProtocolError
 from noggd.core import Core
-from noggd.domain.frames import MAX_FRAME, Frame, Statements, StatementsStored, read_frame, write_frame
+from noggd.domain.frames import (
+    MAX_FRAME,
+    Frame,
+    Statements,
+    StatementsStored,
+    Step1,
+    Summary,
+    read_frame,
+    write_frame,
+)
 from noggd.domain.frames import Hello as HelloFrame
 from noggd.domain.statements import Statement
+from noggd.platform.clock import awake_and_asleep
+from noggd.services.peers.conduct import Allowance
 from noggd.services.peers.connection import DirectConnection
 from noggd.services.peers.documents import Documents, Fetching, States
 from noggd.services.peers.hello import VERSION, Hello, Seen, read_hello
@@ -26,6 +37,8 @@ MAX_EARLY: Final = 2 * MAX_FRAME
 """Bytes that may wait until documents can be talked about."""
 GREETING_TIMEOUT: Final = 10.0
 """Seconds until the link must be at its documents."""
+HELLOS: Final = (20, 0.5)
+"""Hellos that are taken at once, and then in a second; a peer sends one about every 10 s."""
 MAX_AHEAD: Final = 10 * 60 * 1000
 """Milliseconds that this device's clock may be ahead of a peer's before its changes are held back (contract, 4)."""
 
@@ -57,6 +70,15 @@ class Home(Protocol):
 
     def heard(self, link: Link, hello: Hello) -> None:
         """Take in what a peer said about itself."""
+
+    def trespassed(self, link: Link, clients: frozenset[int]) -> None:
+        """Take note that these Y clients wrote into our map, by what came over a link; it was undone."""
+
+    def outdated(self, link: Link) -> None:
+        """Take note that a peer speaks a version of the protocol that is too old."""
+
+    def misbehaved(self, link: Link, what: str) -> None:
+        """Take note that a peer broke the protocol."""
 
     def progressed(self, link: Link) -> None:
         """Take note that more is known of what a peer has stored."""
@@ -105,9 +127,12 @@ class Link:
         loop = asyncio.get_running_loop()
         self.since = loop.time()
         self._starts_over = start_over
+        self._hellos = Allowance(*HELLOS)
         self.documents = self._make_documents()
         self.stating = Stating(home.trust, self._send)
         self._greeted: asyncio.Future[None] = loop.create_future()
+        self._mending: asyncio.Future[None] | None = None
+        self._heard_at = 0.0
         self._early: list[Frame] = []
         self._early_bytes = 0
         self._ended = False
@@ -119,6 +144,7 @@ class Link:
             "failed": self._failed,
             "progressed": self._progressed,
             "forgotten": lambda: self.home.forgotten(self),
+            "trespassed": lambda clients: self.home.trespassed(self, clients),
         }
         core = self.home.core
         if self._starts_over:
@@ -136,6 +162,8 @@ class Link:
         try:
             await self.connection.wait_closed()
         finally:
+            if self.connection.offence:
+                self.home.misbehaved(self, self.connection.offence)
             self._stop(self.connection.dropped or "the connection ended")
             for task in tasks:
                 task.cancel()
@@ -203,6 +231,7 @@ class Link:
                 await self._greeted
                 assert self.hello is not None
                 if self.hello.protocol < VERSION:
+                    self.home.outdated(self)
                     self.end(OTHER_VERSION, f"the peer speaks version {self.hello.protocol} of the protocol")
                     return
                 if not await self.home.settle(self):
@@ -230,6 +259,7 @@ class Link:
             return
         self.ready = True
         self._measuring = asyncio.ensure_future(self.answers(GREETING_TIMEOUT))  # for `rtt_ms`
+        self.judge_clock()
         self.documents.begin(states)
         early, self._early, self._early_bytes = self._early, [], 0
         try:
@@ -260,6 +290,8 @@ class Link:
         try:
             frame = read_frame(message)
             if self.ready and not isinstance(frame, (HelloFrame, Statements, StatementsStored)):
+                if isinstance(frame, (Step1, Summary)):
+                    self.judge_clock()  # these may be answered with content
                 self.documents.receive(frame)
             else:
                 self._about_the_link(frame, len(message))
@@ -269,6 +301,8 @@ class Link:
     def _about_the_link(self, frame: Frame, size: int) -> None:
         match frame:
             case HelloFrame(content):
+                if not self._hellos.take():
+                    raise ProtocolError("it says hello again and again")
                 self._heard(read_hello(content))
             case _ if self.hello is None:
                 raise ProtocolError("the first frame must be a hello")
@@ -282,7 +316,18 @@ class Link:
 
     def _heard(self, hello: Hello) -> None:
         self.hello = hello
-        self.ahead = self.home.now() - hello.clock
+        self._heard_at = awake_and_asleep()
+        self.judge_clock()
+        self.home.heard(self, hello)
+        if not self._greeted.done():
+            self._greeted.set_result(None)
+
+    def judge_clock(self) -> None:
+        """Compare our clock with the peer's, which went on since it was told: ours may have been set."""
+        if self.hello is None:
+            return
+        since = int((awake_and_asleep() - self._heard_at) * 1000)
+        self.ahead = self.home.now() - self.hello.clock - since
         if self.ahead > MAX_AHEAD and not self.held_back:
             log.warning(
                 "the clock is %d s ahead of that of %s: changes are held back until it is mended",
@@ -290,11 +335,8 @@ class Link:
                 self.device,
             )
             self.documents.hold_back(True)
-        elif self.ahead <= MAX_AHEAD and self.held_back:
+        elif self.ahead <= MAX_AHEAD and self.held_back and (self._mending is None or self._mending.done()):
             self._mending = asyncio.ensure_future(self._release())
-        self.home.heard(self, hello)
-        if not self._greeted.done():
-            self._greeted.set_result(None)
 
     async def _release(self) -> None:
         """Send again what was held back, now that the clock is mended."""
@@ -312,12 +354,14 @@ class Link:
     def changed(self, document: str, update: bytes) -> None:
         """Pass on a change that is on disk."""
         if self.ready and not self._ended:
+            self.judge_clock()  # it may have been stamped by a clock that was set a moment ago
             self.documents.changed(document, update)
 
     def summarise(self, states: States) -> None:
         """Say what there is of every document, and what time it is here."""
         self.say_hello()
         if self.ready and not self._ended:
+            self.judge_clock()
             if self.documents.replica.in_step(states):
                 self.last_sync = self.home.now()
             self.documents.summarise(states)
@@ -327,16 +371,16 @@ class Link:
         self.home.progressed(self)
 
     def _pause(self, paused: bool) -> None:
-        transport = self.connection.transport
-        if not transport.is_closing():
-            if paused:
-                transport.pause_reading()
-            else:
-                transport.resume_reading()
+        if paused:
+            self.connection.pause("merging")
+        else:
+            self.connection.resume("merging")
 
     def _failed(self, error: Exception) -> None:
         """End the link: by the peer's fault, or because nothing can be stored or everything is ending."""
         if isinstance(error, ProtocolError):
+            if not self._ended:
+                self.home.misbehaved(self, str(error))
             self.end(MALFORMED, str(error))
         else:
             self.end(TRY_AGAIN, error.message if isinstance(error, NoggError) else type(error).__name__)

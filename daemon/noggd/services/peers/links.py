@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from nogg.errors import NoggError
 from noggd.core import Core
@@ -20,17 +21,23 @@ from noggd.core.asking import ask
 from noggd.domain.addresses import parse_address
 from noggd.domain.hlc import milliseconds
 from noggd.domain.statements import Remove
+from noggd.platform.clock import monotonic
+from noggd.services.peers.conduct import COPIED, OLD, Conduct
 from noggd.services.peers.connection import DirectConnection
 from noggd.services.peers.documents import States
 from noggd.services.peers.hello import Hello, Seen
 from noggd.services.peers.knowledge import Knowledge
-from noggd.services.peers.link import CLONE, GOING_AWAY, MAX_AHEAD, NORMAL, TRY_AGAIN, Link
+from noggd.services.peers.link import CLONE, GOING_AWAY, MALFORMED, MAX_AHEAD, NORMAL, TRY_AGAIN, Link
 from noggd.storage.trust import Trust
 
 SAME_MOMENT: Final = 10.0
 """Seconds within which two links that both sides dialled are taken for one wish."""
 SEEN_EVERY: Final = 300_000
 """Milliseconds after which it is noted again that a device is linked, and what is here of it."""
+MAX_LINKS: Final = 4
+"""Links to one device that may exist while it is not settled which one stays."""
+BUSY: Final = 0.4
+"""Share of this device's time from which on a peer that takes it is named; it gets no more than half."""
 CLONE_TIMEOUT: Final = 2.0
 """Seconds in which an older link must answer to count as alive."""
 
@@ -61,9 +68,12 @@ class Links:
         self._dialled: set[asyncio.Task[None]] = set()
         self._settling: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.known = Knowledge(core, trust)
+        self.conduct = Conduct()
         self._stored_stamp: dict[str, int] = {}
         self._summary: tuple[States, int] | None = None
         """What is on disk, and the stamp up to which it has everything; None once something changed."""
+        self._busy: WeakKeyDictionary[Link, tuple[float, float]] = WeakKeyDictionary()
+        """How long each link had kept this device busy when that was last looked at, and when."""
         self._start_over = False
         self._closing = False
 
@@ -86,6 +96,8 @@ class Links:
         try:
             if self._closing or device not in self.trust.others:
                 link.abort("it came too late")
+            elif refusal := self._refusal(device):
+                link.abort(refusal)
             await link.run()
         finally:
             self._all.discard(link)
@@ -95,6 +107,18 @@ class Links:
                 self.changed()
             self.ended(device)
         return link
+
+    def _refusal(self, device: str) -> str:
+        """Say why a new link to a device is not wanted; empty if it is."""
+        if self.conduct.kept_out(device):
+            return "it is kept out for now"
+        if sum(link.device == device for link in self._all) > MAX_LINKS:
+            self.conduct.blame(device, "it opens more and more links")
+            return "it has too many links"
+        if not self.conduct.may_link(device):
+            self.conduct.blame(device, "it connects again and again")
+            return "it connects again and again"
+        return ""
 
     async def settle(self, link: Link) -> bool:
         """Make this the link to its device, unless another one has the better claim.
@@ -109,6 +133,9 @@ class Links:
             if other is not None and other.is_open and other.hello is not None:
                 if other.hello.instance != link.hello.instance:
                     if await other.answers(CLONE_TIMEOUT) and other.is_open:
+                        self.conduct.blame(
+                            link.device, "two running devices use its key", COPIED, keep_out=False
+                        )
                         log.error("two devices use the key of %s: one was copied from the other", link.device)
                         link.end(CLONE, "another running device has this key")
                         return False
@@ -198,6 +225,30 @@ class Links:
             if trust.peers.get(device) != before:
                 self.learned(device)
 
+    def misbehaved(self, link: Link, what: str) -> None:
+        """Remember what a peer did, and keep it out for a while."""
+        out = self.conduct.blame(link.device, what)
+        log.warning("%s broke the protocol and is kept out for %.2g s: %s", link.device, out, what)
+
+    def trespassed(self, link: Link, clients: frozenset[int]) -> None:
+        """Name the device that wrote into our map: whose client id it is, or else who sent it.
+
+        What was written under a former id of ours, by a state that was restored since, is nobody's fault.
+        """
+        if clients & set(self.core.clients):
+            return
+        peers = self.trust.peers
+        owners = [d for d in self.trust.others if d in peers and peers[d].client in clients]
+        for device in owners or [link.device]:
+            self.conduct.blame(
+                device, "it wrote what only this device may write; that was undone", keep_out=False
+            )
+            log.warning("%s wrote into the map of this device; that was undone", device)
+
+    def outdated(self, link: Link) -> None:
+        """Remember that a peer speaks a version of the protocol that is too old."""
+        self.conduct.blame(link.device, "it speaks an older version of the protocol", OLD)
+
     def progressed(self, link: Link) -> None:
         """Let those who wait for it see that more is known of what a peer has stored."""
         self.known.tell()
@@ -215,6 +266,11 @@ class Links:
 
     def forgotten(self, link: Link) -> None:
         """Begin to start over: the next link fetches the peer's documents."""
+        if not self.conduct.may_start_us_over(link.device):
+            what = "it claims again and again that this device has forgotten what it wrote"
+            self.misbehaved(link, what)
+            link.end(MALFORMED, what)
+            return
         log.warning("%s knows more of what this device wrote than is here: starting over", link.device)
         self._start_over = True
         link.end(TRY_AGAIN, "this device has forgotten what it wrote")
@@ -259,6 +315,7 @@ class Links:
         else:
             states, stamp = self._summary
         for link in self.chosen():
+            self._note_busy(link)
             self.known.note_seen(link, SEEN_EVERY)
             if link.documents.replica.in_step(states):
                 self._stored_stamp[link.device] = stamp
@@ -267,6 +324,14 @@ class Links:
             link.summarise(states)
         known = [self._stored_stamp.get(device, 0) for device in self.trust.others]
         self.core.stored_by_all = min(known, default=stamp)
+
+    def _note_busy(self, link: Link) -> None:
+        """Name a peer that keeps this device busy for a whole round."""
+        now = monotonic()
+        before, since = self._busy.get(link, (0.0, now))
+        self._busy[link] = (link.connection.busy, now)
+        if now > since and (link.connection.busy - before) / (now - since) > BUSY:
+            self.conduct.blame(link.device, "it sends so much that it keeps this device busy", keep_out=False)
 
     def _sum(self, states: Any, stamp: int) -> Any:
         if not isinstance(states, dict):

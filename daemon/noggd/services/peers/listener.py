@@ -13,6 +13,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Final, Protocol
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -163,7 +164,10 @@ class Listener:
     # Connections
 
     async def _gate(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Let in members, and during pairing strangers to `/pair`; hang up on everybody else without a word."""
+        """Let in members, and during pairing strangers to `/pair`; hang up on everybody else without a word.
+
+        A member that is kept out for a while is told so, or it would take itself for evicted.
+        """
         assert isinstance(connection, IncomingConnection)
         shown = connection.peer_certificate
         if shown is None:
@@ -171,6 +175,8 @@ class Listener:
         else:
             connection.device = self._device_of(shown)
             allowed = connection.device is not None and request.path == SYNC_PATH
+            if allowed and self._links.conduct.kept_out(connection.device or ""):
+                return connection.respond(HTTPStatus.TOO_MANY_REQUESTS, "")
         if not allowed:
             connection.transport.abort()
             await connection.wait_closed()

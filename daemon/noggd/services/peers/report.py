@@ -62,8 +62,8 @@ class Report:
     def peers(self) -> list[Json]:
         """Return the rows of `sync.status`, one for each other member.
 
-        `held_back` and `clock_ahead_ms` say how this device's clock stands to the peer's, `fault` why a device
-        that is offline was not reached.
+        `held_back` and `clock_ahead_ms` say how this device's clock stands to the peer's, `fault` what a device
+        did against the protocol of late, with what to do about it in `fix`, or why it was not reached.
         """
         rows = []
         for device in self._trust.group.members:
@@ -82,7 +82,9 @@ class Report:
             if link is not None:
                 row["held_back"] = link.held_back
                 row["clock_ahead_ms"] = link.ahead
-            elif faults := self._faults.get(device):
+            if found := self._links.conduct.fault(device):
+                row["fault"], row["fix"] = found[0], found[1].replace("NAME", self._name(device) or device)
+            elif link is None and (faults := self._faults.get(device)):
                 row["fault"] = "; ".join(f"{address}: {fault}" for address, fault in faults.items())
             rows.append(row)
         return sorted(rows, key=_by_name)

@@ -146,6 +146,7 @@ async def test_what_came_early_waits_for_its_turn(tmp_path: Path) -> None:
             raw.post(early)
             await asyncio.wait_for(raw.wait_closed(), 10)
             assert raw.close_code == code
+            await until(lambda: not b.peers._links.conduct.kept_out(a.trust.device))
         from noggd.domain.frames import Hello
 
         heard: list[bytes] = []
@@ -157,3 +158,19 @@ async def test_what_came_early_waits_for_its_turn(tmp_path: Path) -> None:
         raw.post(write_frame(Update("session/no good name", b"\0\0")))
         await asyncio.wait_for(raw.wait_closed(), 10)
         assert raw.close_code == 4400
+
+
+async def test_after_sleep_all_links_are_made_anew_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other side gave them up meanwhile, and this one would wait for an answer for many seconds."""
+    slept = [0.0]
+    monkeypatch.setattr(service, "awake_and_asleep", lambda: monotonic() + slept[0])
+    async with devices(tmp_path, "a", "b") as (a, b):
+        await paired(a, b)
+        (former,) = a.peers._links.chosen()
+        slept[0] += 3600
+        began = monotonic()
+        await until(lambda: not former.is_open and a.linked(b) and b.linked(a))
+        assert a.peers._links.chosen() != [former]
+        assert monotonic() - began < 10
