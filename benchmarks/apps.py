@@ -5,11 +5,13 @@ Raw sockets and JSON, no client library.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import selectors
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.daemons import Daemon
@@ -88,6 +90,60 @@ def stream(writer: socket.socket, reader: Subscriber, ids: Sequence[str]) -> flo
     return seconds
 
 
+def flood(apps: Sequence[tuple[Path, Iterator[bytes], int]]) -> None:
+    """Send what each app has for its daemon as fast as it is taken, until all of its `count` replies are there.
+
+    For each app the daemon's socket, blocks of whole requests, and how many requests they are.
+    """
+    with contextlib.ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
+        for path, blocks, count in apps:
+            app = stack.enter_context(connect(path))
+            app.setblocking(False)
+            both = selectors.EVENT_READ | selectors.EVENT_WRITE
+            selector.register(app, both, _Flow(blocks, count))
+        while selector.get_map():
+            ready = selector.select(PATIENCE_S)
+            if not ready:
+                raise TimeoutError("no reply")
+            for key, mask in ready:
+                flow: _Flow = key.data
+                assert isinstance(key.fileobj, socket.socket)
+                if mask & selectors.EVENT_READ:
+                    flow.missing -= _replies(key.fileobj)
+                    if flow.missing <= 0:
+                        selector.unregister(key.fileobj)
+                elif not flow.send(key.fileobj):
+                    selector.modify(key.fileobj, selectors.EVENT_READ, flow)
+
+
+class _Flow:
+    """What one app of a flood still has to send, and to hear."""
+
+    def __init__(self, blocks: Iterator[bytes], missing: int) -> None:
+        self._blocks = blocks
+        self._rest = memoryview(b"")
+        self.missing = missing
+
+    def send(self, to: socket.socket) -> bool:
+        """Send as much as is taken at once; False when there is nothing left."""
+        if not self._rest:
+            self._rest = memoryview(next(self._blocks, b""))
+            if not self._rest:
+                return False
+        self._rest = self._rest[to.send(self._rest[: 1 << 16]) :]
+        return True
+
+
+def _replies(app: socket.socket) -> int:
+    data = app.recv(1 << 18)
+    if not data:
+        raise ConnectionError("the daemon went away")
+    if b'"error"' in data:
+        raise RuntimeError(f"refused: {data[:300]!r}")
+    return data.count(b"\n")
+
+
 def to_the_last(writer: socket.socket, readers: Sequence[Subscriber], ids: Sequence[str]) -> list[float]:
     """Milliseconds from each call on one device until the last of `readers` on the other is told."""
     found = []
@@ -107,6 +163,13 @@ def to_the_last(writer: socket.socket, readers: Sequence[Subscriber], ids: Seque
             writer.recv(65536)
             time.sleep(0.005)  # as the peer's run does: each change meets idle processes
     return found
+
+
+def fill(device: Daemon, kind: str, n: int) -> None:
+    """Register `n` references."""
+    reader = Subscriber(device)
+    with connect(device.socket) as writer, reader.socket:
+        stream(writer, reader, [f"{kind}.{i:016}" for i in range(n)])
 
 
 def all_told(reader: Subscriber, count: int) -> None:

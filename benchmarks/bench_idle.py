@@ -8,17 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.apps import Subscriber, stream
-from benchmarks.daemons import Daemon, daemon, paired
+from benchmarks.apps import fill
+from benchmarks.daemons import daemon, paired, resident_mb
 from benchmarks.figures import Row, median, paired_ratio
+from benchmarks.plan import Plan
 from benchmarks.processes import Unavailable, scratch
-from benchmarks.requests import connect
-
-
-def _resident_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-    return int(line.split()[1]) / 1024
 
 
 def _busy_ns(pid: int) -> int:
@@ -27,43 +21,37 @@ def _busy_ns(pid: int) -> int:
     return sum(int((task / "schedstat").read_text(encoding="ascii").split()[0]) for task in tasks)
 
 
-def _fill(device: Daemon, n: int) -> None:
-    reader = Subscriber(device)
-    with connect(device.socket) as writer, reader.socket:
-        stream(writer, reader, [f"idle.{i:016}" for i in range(n)])
-
-
-def idle(rounds: int, n: int) -> list[Row]:
-    """Memory and processor of a daemon that is paired, connected and left alone; `rounds` times 10 s."""
-    watched_s = 10 if rounds > 1 else 1
+def idle(plan: Plan) -> list[Row]:
+    """Memory and processor of a daemon that is paired, connected and left alone; each round 10 s."""
+    watched_s = 10 if plan.rounds > 1 else 1
     with scratch() as folder, paired(folder) as (a, _):
-        _fill(a, min(n, 1000))
+        fill(a, "idle", plan.n)
         time.sleep(3)  # what the last change still does (coalesced touches, acknowledgements) is not idling
         shares = []
-        for _ in range(rounds):
+        for _ in range(plan.rounds):
             before, start = _busy_ns(a.pid), time.monotonic_ns()
             time.sleep(watched_s)
             shares.append(100 * (_busy_ns(a.pid) - before) / (time.monotonic_ns() - start))
-        resident = _resident_mb(a.pid)
+        resident = resident_mb(a)
     return [
         Row("idle daemon, resident", resident, "MB", 60),
         Row("idle daemon, processor", median(shares), "% of a core", 0.2),
     ]
 
 
-def start(rounds: int, n: int) -> list[Row]:
+def start(plan: Plan) -> list[Row]:
     """From starting the program until `hello` says ready, with `n` references in the store."""
     with scratch() as folder:
         with daemon(folder / "d") as first:
-            _fill(first, n)
+            fill(first, "idle", plan.n)
         found = []
-        for _ in range(rounds):
+        for _ in range(plan.rounds):
             with daemon(folder / "d") as again:
                 found.append(again.ready_s)
-    return [Row(f"ready after start with {n:,} references", median(found), "s", 0.7)]
+    return [Row(f"ready after start with {plan.n:,} references", median(found), "s", 0.7)]
 
 
-def command(rounds: int, n: int) -> list[Row]:
+def command(plan: Plan) -> list[Row]:
     """`nogg status` against the same Python that does nothing; `n` of each a round."""
     nogg = Path(sys.executable).with_name("nogg")
     if not nogg.exists():
@@ -71,7 +59,7 @@ def command(rounds: int, n: int) -> list[Row]:
     status, nothing = [], []
     with scratch() as folder, daemon(folder / "d") as device:
         env = {"PATH": os.environ["PATH"], "HOME": str(folder)}
-        for _ in range(rounds * n):
+        for _ in range(plan.rounds * plan.n):
             status.append(_wall_ms([str(nogg), "status", "--socket", str(device.socket)], env))
             nothing.append(_wall_ms([sys.executable, "-c", "pass"], env))
     ratio = paired_ratio(status, nothing)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.daemons import daemon
 from benchmarks.figures import Row, median, paired_ratio, quantile
+from benchmarks.plan import Plan
 from benchmarks.processes import one_core, scratch
 from benchmarks.redis_server import redis_server, request
 from benchmarks.requests import ask, call, connect, rate, times_us
@@ -30,7 +31,7 @@ def _value(n: int) -> bytes:
     )
 
 
-def read(rounds: int, n: int) -> list[Row]:
+def read(plan: Plan) -> list[Row]:
     """`reference.get` without touch against Redis GET, 1,000 references, one request after the other."""
     with (
         one_core(),
@@ -43,23 +44,23 @@ def read(rounds: int, n: int) -> list[Row]:
             for i in range(_REFERENCES):
                 ask(here, call("reference.register", microcosmID=_id(i), view="spatial"))
                 ask(there, request(b"SET", _id(i).encode(), _value(i)))
-            ids = [_id(i * 7 % _REFERENCES) for i in range(n)]
+            ids = [_id(i * 7 % _REFERENCES) for i in range(plan.n)]
             gets = [call("reference.get", microcosmID=name, touch=False) for name in ids]
             theirs = [request(b"GET", name.encode()) for name in ids]
             assert ids[0].encode() in ask(here, gets[0])
             assert ids[0].encode() in ask(there, theirs[0])
-            found = [(times_us(here, gets), times_us(there, theirs)) for _ in range(rounds)]
+            found = [(times_us(here, gets), times_us(there, theirs)) for _ in range(plan.rounds)]
     return [_against("read, p50", found, "Redis GET", target=2.3, stretch=1.6)]
 
 
-def register(rounds: int, n: int) -> list[Row]:
+def register(plan: Plan) -> list[Row]:
     """A durable `reference.register` against Redis SET with an fsync before each answer."""
     with scratch() as folder, daemon(folder / "d") as ours, redis_server(folder, durable=True) as redis:
         here, there = connect(ours.socket), connect(redis)
         with here, there:
             found = []
-            for turn in range(rounds + 1):
-                numbers = range(turn * n, turn * n + n)
+            for turn in range(plan.rounds + 1):
+                numbers = range(turn * plan.n, (turn + 1) * plan.n)
                 registers = [call("reference.register", microcosmID=_id(i), view="spatial") for i in numbers]
                 sets = [request(b"SET", _id(i).encode(), _value(i)) for i in numbers]
                 found.append((times_us(here, registers), times_us(there, sets)))
@@ -93,7 +94,7 @@ def _raw_rate(folder: Path, n: int) -> float:
         os.close(descriptor)
 
 
-def register_16(rounds: int, n: int) -> list[Row]:
+def register_16(plan: Plan) -> list[Row]:
     """16 clients that each register and wait, against a loop of append and fdatasync."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(scratch())
@@ -106,9 +107,9 @@ def register_16(rounds: int, n: int) -> list[Row]:
                 yield call("reference.register", microcosmID=_id(next(serial)), view="spatial")
 
         found = []
-        for _ in range(rounds):
-            raw = _raw_rate(folder, n // 4)
-            found.append((rate(clients, [registers() for _ in clients], n), raw))
+        for _ in range(plan.rounds):
+            raw = _raw_rate(folder, plan.n // 4)
+            found.append((rate(clients, [registers() for _ in clients], plan.n), raw))
     ours_s, raw_s = [a for a, _ in found], [b for _, b in found]
     what, peer = "durable registers, 16 clients", "append + fdatasync"
     ratio = paired_ratio(ours_s, raw_s)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import START_S, program
+from benchmarks.processes import START_S, program, wait_until
 from nogg.blocking import Connection
 from nogg.errors import ConnectionLost, NotRunning, Starting
 
@@ -67,15 +68,50 @@ def daemon(folder: Path) -> Iterator[Daemon]:
         yield Daemon(socket, process, time.perf_counter() - started)
 
 
-def pair(inviter: Daemon, joiner: Daemon) -> None:
-    """Make the two devices of one person."""
+def pair(inviter: Daemon, joiner: Daemon) -> float:
+    """Make the two devices of one person; return the seconds that joining took."""
     invite = inviter.call("pair.invite")
+    start = time.perf_counter()
     joiner.call("pair.join", code=invite["code"], address=invite["addresses"][0])
+    return time.perf_counter() - start
+
+
+def wait_until_all_connected(devices: Sequence[Daemon]) -> None:
+    """Return once each has a link to each other."""
+    others = len(devices) - 1
+    wait_until(
+        lambda: all(each.call("daemon.status")["counts"]["peers_online"] == others for each in devices),
+        "every device is connected to every other",
+    )
 
 
 @contextlib.contextmanager
-def paired(folder: Path) -> Iterator[tuple[Daemon, Daemon]]:
-    """Two paired and connected daemons."""
-    with daemon(folder / "a") as a, daemon(folder / "b") as b:
-        pair(a, b)
-        yield a, b
+def paired(folder: Path, count: int = 2) -> Iterator[list[Daemon]]:
+    """`count` devices of one person, all paired with the first, each connected to each."""
+    with contextlib.ExitStack() as stack:
+        devices = [stack.enter_context(daemon(folder / f"d{i}")) for i in range(count)]
+        for other in devices[1:]:
+            pair(devices[0], other)
+        wait_until_all_connected(devices)
+        yield devices
+
+
+def received(device: Daemon) -> int:
+    """Bytes that the open TCP connections of a daemon have received, as the kernel counts them."""
+    command = ["ss", "-H", "-t", "-i", "-n", "-p", "state", "established"]
+    listing = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+    total = 0
+    mine = False
+    for line in listing.splitlines():
+        if not line[:1].isspace():
+            mine = f"pid={device.pid}," in line
+        elif mine and (found := re.search(r"bytes_received:(\d+)", line)):
+            total += int(found[1])
+    return total
+
+
+def resident_mb(device: Daemon) -> float:
+    """Its resident memory."""
+    status = Path(f"/proc/{device.pid}/status").read_text(encoding="ascii", errors="replace")
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) / 1024

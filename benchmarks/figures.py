@@ -6,10 +6,8 @@ No measuring here.
 from __future__ import annotations
 
 import dataclasses
-import json
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
 
 
 def quantile(values: Sequence[float], q: float) -> float:
@@ -34,7 +32,7 @@ class Row:
     what: str
     ours: float
     unit: str
-    target: float
+    target: float | None = None
     peer: str = ""
     theirs: float | None = None
     ratio: float | None = None
@@ -54,8 +52,27 @@ class Row:
         return self.figure >= target if self.at_least else self.figure <= target
 
     @property
+    def _times(self) -> str:
+        return "x" if self.peer else ""
+
+    @property
+    def shown(self) -> str:
+        """The figure as it stands in tables."""
+        return f"{self.figure:.2f}{self._times}"
+
+    @property
+    def promise(self) -> str:
+        """The target as it stands in tables, the stretch goal behind it."""
+        if self.target is None:
+            return ""
+        goal = "" if self.stretch is None else f" ({self.stretch:g}{self._times})"
+        return f"{'>=' if self.at_least else '<='} {self.target:g}{self._times}{goal}"
+
+    @property
     def verdict(self) -> str:
-        """`stretch`, `ok` or `MISSED`."""
+        """`stretch`, `ok` or `MISSED`; nothing where nothing is promised."""
+        if self.target is None:
+            return ""
         if self.stretch is not None and self.meets(self.stretch):
             return "stretch"
         return "ok" if self.meets(self.target) else "MISSED"
@@ -66,7 +83,8 @@ def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return median([a / b for a, b in zip(ours, theirs, strict=True)])
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """As it stands in tables: no more digits than mean something."""
     if value is None:
         return ""
     digits = 0 if abs(value) >= 1000 else 2 if abs(value) < 100 else 1
@@ -78,20 +96,15 @@ def table(rows: Sequence[Row]) -> str:
     head = ("what", "ours", "peer", "unit", "against", "figure", "target", "verdict", "note")
     lines = [head]
     for row in rows:
-        sign = ">=" if row.at_least else "<="
-        x = "" if row.theirs is None and row.ratio is None else "x"
-        target = f"{sign} {row.target:g}{x}" + (f" ({row.stretch:g}{x})" if row.stretch is not None else "")
-        lines.append((
-            row.what, _number(row.ours), _number(row.theirs), row.unit, row.peer,
-            f"{row.figure:.2f}{x}", target, row.verdict, row.note,
-        ))  # fmt: skip
+        numbers = number(row.ours), number(row.theirs), row.unit, row.peer
+        lines.append((row.what, *numbers, row.shown, row.promise, row.verdict, row.note))
+    return aligned(lines)
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of `lines`, of which the first is its head."""
+    head = lines[0]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     text = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines]
     text.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
     return "\n".join(text)
-
-
-def write_json(path: Path, rows: Sequence[Row], about: dict[str, object]) -> None:
-    """Keep the rows for comparison with a later run."""
-    found = [dataclasses.asdict(row) | {"figure": row.figure, "verdict": row.verdict} for row in rows]
-    path.write_text(json.dumps({"about": about, "rows": found}, indent=2) + "\n", encoding="utf-8")

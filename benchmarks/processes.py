@@ -83,7 +83,7 @@ def one_core() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def scratch() -> Iterator[Path]:
-    """A short temporary folder (socket paths end at 107 bytes), gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="nb-", ignore_cleanup_errors=True) as folder:
+def scratch(where: Path | None = None) -> Iterator[Path]:
+    """A short temporary folder (socket paths end at 107 bytes), in `where` if that is given, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="nb-", dir=where, ignore_cleanup_errors=True) as folder:
         yield Path(folder)

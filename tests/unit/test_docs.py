@@ -16,6 +16,8 @@ import click
 import pytest
 
 import nogg
+from benchmarks import record
+from benchmarks.__main__ import BENCHMARKS
 from docs import local_api
 from nogg import errors, openrpc
 from nogg.methods import METHODS, NOTIFICATIONS
@@ -95,6 +97,18 @@ def test_what_shows_a_promise_exists(path: Path, label: str, page: str) -> None:
         assert re.search(rf"def {label}\(", text), f"{page}: no {label} in {path.name}"
     else:
         assert f'"{label}": (' in text, f"{page}: no benchmark {label}"
+
+
+@pytest.mark.parametrize("path", sorted(record.pages()), ids=name_of)
+def test_figures_that_pages_show_are_the_recorded_ones(path: Path) -> None:
+    """After a change: python -m benchmarks.record."""
+    assert path.read_text(encoding="utf-8") == record.pages()[path]
+
+
+def test_every_benchmark_is_described_and_no_figure_is_of_another() -> None:
+    first_cells = re.findall(r"^\| (`.*?`) \|", text_of("benchmarks/README.md"), re.MULTILINE)
+    described = {name for cell in first_cells for name in re.findall(r"`([^`]+)`", cell)}
+    assert described == set(BENCHMARKS) >= set(record.load(record.FIGURES)[1])
 
 
 # Links and names of machines
