@@ -131,8 +131,12 @@ def test_the_command_line_never_takes_or_shows_one_unasked(daemon: Daemon) -> No
                 assert done.returncode in (0, 1), (command, done)
 
 
-def test_what_was_changed_cleared_and_forgotten_leaves_the_disk(daemon: Daemon) -> None:
-    """From every file of the state folder, free pages and the write-ahead log included, within a minute."""
+def test_what_was_changed_cleared_and_forgotten_leaves_the_disk(daemons: Daemons) -> None:
+    """From every file of the state folder, free pages and the write-ahead log included, within a minute.
+
+    And from then on nothing that is logged or told, at any level, brings it back.
+    """
+    daemon = daemons.start("d", "--log-level", "debug")
     for microcosm, secret in ((A, FIRST), (B, SECOND)):
         daemon.call("reference.register", microcosmID=microcosm, password=secret)
     daemon.call("reference.register", session="work", microcosmID=A, password=THIRD)
@@ -148,6 +152,11 @@ def test_what_was_changed_cleared_and_forgotten_leaves_the_disk(daemon: Daemon) 
     assert daemon.call("reference.get", microcosmID=A)["password"] == "another-one"
     daemon.kill()
     assert found_in(bytes_of(daemon.state), FIRST, SECOND, THIRD) == []
+    daemon.start()
+    said = told(daemon) + repr(daemon.call("session.export", session="work", secrets=True)).encode()
+    daemon.stop()
+    everything = said + daemon.log.read_bytes() + bytes_of(daemon.state)
+    assert found_in(everything, FIRST, SECOND, THIRD) == []
 
 
 def test_the_process_leaves_no_core(daemons: Daemons) -> None:
