@@ -2,7 +2,8 @@
 
 A connection that has not proved itself costs a third of a megabyte (asyncio's TLS buffers), so it is
 counted from the moment it is accepted until the gate lets it in or it closes, in all and for each address.
-What is over the bound is closed before anything is allocated for it. Not here: who is let in.
+What is over the bound is closed before anything is allocated for it, and so is what would take one of the last
+descriptors. Not here: who is let in.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from typing import Any, Final
+
+from noggd.platform.limits import is_scarce
 
 MAX_WAITING: Final = 64
 """Connections that have not proved themselves, in all."""
@@ -86,7 +89,7 @@ class _DoorSocket(socket.socket):
 
     def accept(self) -> tuple[socket.socket, Any]:
         connection, peer = super().accept()
-        if not self._door.enter(peer):
+        if is_scarce(connection.fileno()) or not self._door.enter(peer):
             connection.close()
             raise ConnectionAbortedError("too many connections that have not proved themselves")
         handle = connection.detach()

@@ -76,8 +76,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Look who is there, and serve only the daemon's own user and root."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, but does not say so
-        if self._server.closed:
-            self._transport.abort()  # accepted in the daemon's last moment
+        if self._server.closed or self._server.is_full(transport):
+            self._transport.abort()  # accepted in the daemon's last moment, or with one of the last descriptors
             return
         self._server.connections[self] = None
         if self._server.parts is not None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from nogg.errors import ShuttingDown, Starting
 from noggd.domain.changes import Change, DevicesChange, EpochChange, IdentityChange
+from noggd.platform.limits import is_scarce
 from noggd.platform.unix_socket import peer_uid
 from noggd.services.local_api.caller import Parts
 from noggd.services.local_api.calls import Table, refusing, table
@@ -55,6 +56,13 @@ class Server:
     def about(self) -> Json:
         """Return what `hello` says about the daemon."""
         return {**self._about(), "ready": self.parts is not None}
+
+    def is_full(self, transport: asyncio.BaseTransport) -> bool:
+        """Tell whether a newcomer must go at once; without a word, for to wait until it is read takes descriptors."""
+        full = is_scarce(transport.get_extra_info("socket").fileno())
+        if full:
+            log.warning("hung up on an app: too many connections are open")
+        return full
 
     def welcomes(self, transport: asyncio.BaseTransport) -> bool:
         """Tell whether the other end is the daemon's own user, or root."""
