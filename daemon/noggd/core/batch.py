@@ -68,6 +68,7 @@ class Batch:
         self.updates: list[tuple[str, bytes, str]] = []
         self.person_touched = False
         self.active_elsewhere = False
+        self._listed: set[str] = set()  # sessions that the person's document is known to list
         self.secret_left = False
         self.new_life: dict[str, str] | None = None
         """Notes of the store (client ids, epoch) after a rescue: then the journal starts over from snapshots."""
@@ -130,11 +131,18 @@ class Batch:
                 del self.replicas.sessions[name]
                 session.maps.close()
         self._note(change)
-        if session.maps.unwritten and not self.replicas.person.has_session(name):
-            self._person().note_session(now, name, True)
+        if name not in self._listed and session.maps.unwritten:
+            self._list(name, now)
         return result
 
+    def _list(self, name: str, now: int) -> None:
+        """See to it that the person's document lists a session that something is written into."""
+        if not self.replicas.person.has_session(name):
+            self._person().note_session(now, name, True)
+        self._listed.add(name)
+
     def _person(self) -> Person:
+        self._listed.clear()
         self.touched.add(PERSON)
         self.person_touched = True
         return self.replicas.person

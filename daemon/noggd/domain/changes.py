@@ -26,8 +26,7 @@ class Origin(NamedTuple):
     client: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A visible change of one session: exactly one revision.
 
     `set` holds references as they are now, `removed` ids that are gone, `active` the new value or ABSENT.

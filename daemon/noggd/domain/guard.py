@@ -114,9 +114,10 @@ class Guard:
         """
         self.accept(self._check(update, None))
 
-    def own_values(self, clock: int) -> None:
-        """Take in that we wrote plain values into a map of our own, up to a clock: nothing there needs a check."""
-        self.vector[self.own_client] = clock
+    def own_values(self, count: int) -> None:
+        """Take in that we wrote so many plain values into a map of our own: nothing there needs a check."""
+        if count:
+            self.vector[self.own_client] = self.vector.get(self.own_client, 0) + count
 
     def newest_map(self, client: int) -> int | None:
         """Return the clock at which a client last made a map of its own; None if it has none here."""
