@@ -25,10 +25,12 @@ from noggd.storage.trust import Trust
 
 ROUND: Final = 10.0
 """Seconds between summaries, give or take a fifth."""
-LOOK_AT_CLOCK: Final = 5.0
+LOOK_AT_CLOCK: Final = 1.0
 LOOK_AT_ADDRESSES: Final = 1.5
 SLEPT: Final = 10.0
 """Seconds that the machine must have slept for all links to be made anew."""
+CLOCK_SET: Final = 1000.0
+"""Milliseconds by which the clock must jump to be compared anew with those of others."""
 
 Json = dict[str, Any]
 
@@ -42,6 +44,7 @@ class Peers:
         self, core: Core, trust: Trust, now: Callable[[], int], listen: Sequence[str], window: Window | None
     ) -> None:
         self._core = core
+        self._now = now
         self._trust = trust
         self._links = Links(core, trust, now, self.addresses)
         self.listener = Listener(trust, self._links, listen, window)
@@ -148,15 +151,21 @@ class Peers:
                 await self._trust.flush()
 
     async def _watch_clock(self) -> None:
-        """Make all links anew after the machine slept: the others have given them up."""
+        """Make all links anew after the machine slept: the others gave them up. Notice when the clock is set."""
         while True:
             slept = awake_and_asleep() - monotonic()
+            offset = self._now() - awake_and_asleep() * 1000
             await asyncio.sleep(LOOK_AT_CLOCK)
             if awake_and_asleep() - monotonic() - slept > SLEPT:
                 log.info("the machine slept: all links are made anew")
                 for link in self._links.chosen():
                     link.abort("the machine slept")
                 self._dialler.hurry()
+            elif abs(self._now() - awake_and_asleep() * 1000 - offset) > CLOCK_SET:
+                log.info("the clock of this machine was set")
+                for link in self._links.chosen():
+                    link.judge_clock()
+                    link.say_hello()
 
     async def _watch_addresses(self) -> None:
         """Give up links at addresses that this machine has no more, and dial anew when it has others."""

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from noggd.platform.clock import monotonic
+from noggd.services.peers import service
 from noggd.services.peers.links import Links
 from tests.unit.services.devices import Device, devices, paired, until
 

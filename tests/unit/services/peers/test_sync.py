@@ -148,6 +148,22 @@ async def test_a_clock_far_ahead_holds_its_changes_back_until_it_is_mended(tmp_p
             assert stamped <= a.now()
 
 
+async def test_a_clock_that_is_set_while_linked_is_noticed_before_anything_goes_out(tmp_path: Path) -> None:
+    async with devices(tmp_path, "a", "b") as (a, b):
+        await paired(a, b)
+        b.skew = 20 * 60 * 1000
+        await b.register("from.the.future")
+        await until(lambda: b.peers.status()["peers"][0]["held_back"])
+        await a.register("from.now")
+        await until(lambda: b.has() == {"from.the.future", "from.now"})
+        assert a.has() == {"from.now"}
+        await until(lambda: a.peers.status()["peers"][0]["clock_ahead_ms"] < -10 * 60 * 1000)
+        b.skew = 0
+        await until(lambda: a.has() == b.has())
+        assert a.core.view("default").references["from.the.future"].last_accessed <= a.now()
+        await until(lambda: abs(a.peers.status()["peers"][0]["clock_ahead_ms"]) < 10_000)
+
+
 async def test_a_clock_that_is_mended_while_the_daemon_is_down(tmp_path: Path) -> None:
     async with devices(tmp_path, "a", "b") as (a, b):
         await paired(a, b)
