@@ -18,6 +18,7 @@ from tests.network.switch import Switch, fill_in_checksums, within
 
 _numbers = itertools.count(1)
 PORT = 7734
+WRONG_CLOCK = Path(__file__).with_name("wrong_clock.py")
 
 
 def ip(*words: str) -> None:
@@ -49,11 +50,19 @@ class Host(Daemon):
         self.namespace = namespace
         self.port = port
         self.addresses: list[str] = []
+        self._clock = folder / "clock"
 
     def command(self) -> list[str]:
         places = ["--socket", self.socket, "--state-dir", self.state, "--config", self.config]
-        service = [sys.executable, "-m", "noggd", *map(str, places), *self.flags]
-        return ["ip", "netns", "exec", self.namespace, *service]
+        self.set_clock(0)
+        service = [sys.executable, WRONG_CLOCK, self._clock, *places, *self.flags]
+        return ["ip", "netns", "exec", self.namespace, *map(str, service)]
+
+    def set_clock(self, milliseconds: int) -> None:
+        """Let its wall clock be wrong by so much from now on."""
+        ready = self._clock.with_suffix(".new")
+        ready.write_text(str(milliseconds))
+        ready.replace(self._clock)
 
     def move(self, *addresses: str) -> None:
         """Be at other addresses, ADDRESS/LENGTH."""
