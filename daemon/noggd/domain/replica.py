@@ -213,8 +213,11 @@ class Replica:
             case Stored(document, vector):
                 self._note(self._shared(document), vector)
             case Summary(document, vector, _):
-                self._note(self._shared(document), vector)
-                self._shared(document).quiet = frame
+                shared = self._shared(document)
+                self._note(shared, vector)
+                shared.quiet = frame
+                if not shared.begun:  # the frame that told of it went astray
+                    return self._ask(document, shared)
             case _:
                 raise ProtocolError("a frame came that is not about a document")
         return []

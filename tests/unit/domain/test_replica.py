@@ -200,6 +200,13 @@ def test_changes_that_wait_are_bounded_and_made_up_for(monkeypatch: pytest.Monke
     assert one.changed("person", b"v") == [Send(Update("person", b"v"))]
 
 
+def test_a_summary_of_a_document_that_was_never_heard_of_is_answered_by_asking() -> None:
+    """Whatever became of the frame that should have told of it."""
+    one = live()
+    assert one.receive(Summary("session/new", ONE, D)) == [Ask("session/new")]
+    assert one.receive(Summary("session/new", ONE, D)) == []
+
+
 # A clock far ahead
 
 
