@@ -185,3 +185,41 @@ async def test_text_and_fragments_are_not_messages(tmp_path: Path) -> None:
             a.peers.dial()
             b.peers.dial()
             await until(lambda: a.linked(b) and b.linked(a))
+
+
+async def test_half_a_message_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is in the middle of a message cannot answer a ping, and is given up like everybody who does not."""
+    async with devices(tmp_path, "a", "b") as (a, b):
+        await paired(a, b)
+        for name in ("PING_INTERVAL", "PING_TIMEOUT"):
+            monkeypatch.setattr(f"noggd.services.peers.listener.{name}", 0.2)
+        await b.stop()
+        await a.restart()
+        key, certificate = b.trust.key.path, b.trust.others[a.id].der
+        context = tls.client_context(key, certificate)
+        half = await open_connection(a.address, pinned(certificate), context, "/sync")
+        half.listen(lambda message: None)
+        half.transport.write(b"\x82\xff" + (17 << 20).to_bytes(8, "big") + bytes(4))
+        for _ in range(100):
+            half.transport.write(b"slowly")
+            await asyncio.sleep(0)
+        await asyncio.wait_for(half.wait_closed(), 15)
+        await b.start()
+        await until(lambda: a.linked(b))
+
+
+async def test_a_member_that_is_kept_out_is_told_so_and_named(tmp_path: Path) -> None:
+    async with devices(tmp_path, "a", "b") as (a, b):
+        await paired(a, b)
+        conduct = a.peers._links.conduct
+        for _ in range(12):
+            conduct.blame(b.id, "test")
+        await b.restart()
+        await until(lambda: "how it behaved" in b.peers.status()["peers"][0].get("fault", ""))
+        assert not b.trust.state.refused, "it is no evicted device"
+        (row,) = a.peers.status()["peers"]
+        assert row["fault"] == "test"
+        assert row["fix"].endswith("nogg device evict b")
+        conduct.forget(b.id)
+        a.peers.dial()
+        await until(lambda: a.linked(b))
