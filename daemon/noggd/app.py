@@ -204,7 +204,7 @@ async def discovered(
         return
     peers.moved = finder.renew
     ends = [trust.listen(finder.renew), pairing.listen(lambda _: finder.renew())]
-    async with finder.running(Surroundings(peers.addresses, lambda: pairing.number, peers.found)):
+    async with finder.running(Surroundings(peers.announced, lambda: pairing.number, peers.found)):
         yield
     for end in ends:
         end()

@@ -25,7 +25,9 @@ def ids(host: Host) -> set[str]:
     return {each["microcosmID"] for each in host.call("session.get")["microcosms"]}
 
 
-@pytest.mark.parametrize("place", ["10.77.0.{}/24", "fd77::{}/64"], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize(
+    "place", ["10.77.0.{}/24", "fd77::{}/64", "fe80::{}/64"], ids=["IPv4", "IPv6", "link-local"]
+)
 def test_a_code_finds_its_window_and_devices_find_each_other_after_they_moved(lab: Lab, place: str) -> None:
     a, b = lab.host("a", place.format(1)), lab.host("b", place.format(2))
     a.launch()

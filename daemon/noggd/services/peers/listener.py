@@ -24,7 +24,7 @@ from noggd.domain.frames import MAX_FRAME
 from noggd.platform import tls
 from noggd.platform.config import DEFAULT_LISTEN, parse_address
 from noggd.platform.door import Door
-from noggd.platform.network import local_addresses
+from noggd.platform.network import link_local_addresses, local_addresses
 from noggd.services.peers.connection import (
     CLOSE_TIMEOUT,
     PING_INTERVAL,
@@ -150,14 +150,15 @@ class Listener:
         for server in self._servers:
             await server.wait_closed()
 
-    def addresses(self) -> list[str]:
-        """Return where other devices can reach this one."""
+    def addresses(self, *, link_local: bool = False) -> list[str]:
+        """Return where other devices can reach this one; with `link_local` also those on the same network only."""
         found: dict[str, None] = {}
         for host, port in self.bound:
             hosts = [host]
             if Address(host, port).wildcard:
                 version = ":" in host
-                hosts = [local for local in local_addresses() if (":" in local) is version]
+                known = [*local_addresses(), *(link_local_addresses() if link_local else ())]
+                hosts = [local for local in known if (":" in local) is version]
             found.update(dict.fromkeys(str(Address(each, port)) for each in hosts))
         return sorted(found, key=lambda address: address.startswith("["))[:MAX_ADDRESSES]
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from nogg.errors import StorageFailed
 from noggd.core import Core
 from noggd.platform.clock import awake_and_asleep, monotonic
-from noggd.platform.network import local_addresses
+from noggd.platform.network import link_local_addresses, local_addresses
 from noggd.services.peers.conversation import Conversation, meet
 from noggd.services.peers.dialling import Dialler
 from noggd.services.peers.links import Links
@@ -66,6 +66,10 @@ class Peers:
     def addresses(self) -> list[str]:
         """Return where other devices can reach this one."""
         return self.listener.addresses()
+
+    def announced(self) -> list[str]:
+        """Return where devices on the same network can reach this one."""
+        return self.listener.addresses(link_local=True)
 
     def refresh_tls(self) -> None:
         """Let TLS follow a pairing window that was opened or closed."""
@@ -169,16 +173,16 @@ class Peers:
 
     async def _watch_addresses(self) -> None:
         """Give up links at addresses that this machine has no more, and dial anew when it has others."""
-        known = local_addresses()
+        known = [*local_addresses(), *link_local_addresses()]
         while True:
             await asyncio.sleep(LOOK_AT_ADDRESSES)
-            former, known = known, local_addresses()
+            former, known = known, [*local_addresses(), *link_local_addresses()]
             if known == former:
                 continue
             gone = set(former) - set(known)
             log.info("the addresses of this machine are others now: %s", ", ".join(known) or "none")
             for link in self._links.chosen():
-                if link.connection.local_address[0] in gone:
+                if str(link.connection.local_address[0]).partition("%")[0] in gone:
                     link.abort("this machine has another address now")
             self._dialler.hurry()
             self.moved()
