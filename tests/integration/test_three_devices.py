@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from nogg.blocking import Connection
 from nogg.errors import PairingFailed, Timeout
 from tests.daemons import Daemon, Daemons, until
 
@@ -150,3 +151,29 @@ def test_no_secret_of_pairing_is_in_a_log(daemons: Daemons) -> None:
         assert words not in log
         assert invited["ticket"][:20] not in log
         assert "PRIVATE KEY" not in log
+
+
+def test_an_eviction_reaches_all_connected_members_within_a_second(daemons: Daemons) -> None:
+    """Five real daemons: from the call until each other member has ended its connection to the evicted one."""
+    first, *others = found = [daemons.start(name) for name in "abcde"]
+    for other in others:
+        pair(first, other)
+    until(lambda: all(online(daemon) == 4 for daemon in found), "links between all five")
+    evicted, members = others[0], [first, *others[1:]]
+    gone = me(evicted)
+    watching = [(daemon.connect(), daemon) for daemon in members]
+    began = time.monotonic()
+    result = others[1].call("device.evict", device=gone)
+    assert result["unaware"] == []
+    until(lambda: all(states_on(line)[gone] == "evicted" for line, _ in watching), "the eviction on all")
+    known = time.monotonic() - began
+    until(lambda: online(evicted) == 0, "an end of its links")
+    ended = time.monotonic() - began
+    print(f"known to all after {known * 1000:.0f} ms, links ended after {ended * 1000:.0f} ms")
+    assert known < 1.0
+    assert ended < 1.0
+    assert all(online(daemon) == 3 for daemon in members)
+
+
+def states_on(line: Connection) -> dict[str, str]:
+    return {device["id"]: device["state"] for device in line.call("device.list")["devices"]}
