@@ -276,8 +276,10 @@ class Replica:
 
 
 def _suffices(summary: Summary, vector: bytes, digest: bytes) -> bool:
-    """Say whether a peer with this summary lacks nothing of what there is here."""
-    if summary.digest != digest:
+    """Say whether a peer with this summary need not be sent anything of what there is here now."""
+    has, here = decode_state_vector(summary.vector), decode_state_vector(vector)
+    if any(has.get(client, 0) < clock for client, clock in here.items()):
         return False
-    has = decode_state_vector(summary.vector)
-    return all(has.get(client, 0) >= clock for client, clock in decode_state_vector(vector).items())
+    # Deletions differ: who is behind waits for what it lacks. Did it send its own, round by round, the other one
+    # would take each for news and never come to sending.
+    return summary.digest == digest or any(here.get(client, 0) < clock for client, clock in has.items())

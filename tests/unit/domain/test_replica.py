@@ -207,6 +207,14 @@ def test_a_summary_of_a_document_that_was_never_heard_of_is_answered_by_asking()
     assert one.receive(Summary("session/new", ONE, D)) == []
 
 
+def test_who_lacks_something_waits_for_it_before_it_sends_deletions() -> None:
+    """Else what it sends, round by round, would keep the other one from ever sending."""
+    one = live()
+    one.receive(Summary("person", TWO, E))
+    assert one.summarise({"person": (ONE, D)}) == [Send(Summary("person", ONE, D))]
+    answering(one.summarise({"person": (TWO, D)}))
+
+
 # A clock far ahead
 
 
