@@ -70,6 +70,8 @@ class Batch:
         self.active_elsewhere = False
         self._listed: set[str] = set()  # sessions that the person's document is known to list
         self.secret_left = False
+        self.size = 0
+        """Bytes of its record in the journal."""
         self.new_life: dict[str, str] | None = None
         """Notes of the store (client ids, epoch) after a rescue: then the journal starts over from snapshots."""
         self._record = Record()

@@ -27,6 +27,9 @@ SECRET_DELAY = 20.0
 COMPACT_BYTES = 4 << 20
 """Bytes of records after which the journal is compacted."""
 
+COMPACT_AT_STOP = 128 << 10
+"""Bytes of records that a stop leaves behind; more are compacted, for the next start would read each of them."""
+
 
 class Timer(Protocol):
     """What `call_later` returns."""
@@ -57,7 +60,8 @@ class Maintenance:
         self._touches: dict[tuple[str, str], tuple[int, Origin]] = {}
         self._timers: dict[str, Timer] = {}
         self._compaction_wanted = False
-        self._bytes = 0
+        self.size = 0
+        """Bytes of the records that the journal holds behind its snapshots."""
 
     def _after(self, name: str, seconds: float, run: Callable[[], object]) -> None:
         if name not in self._timers:
@@ -91,10 +95,10 @@ class Maintenance:
 
     def written(self, batch: Batch) -> None:
         """Note what a batch left behind."""
-        self._bytes += sum(len(update) for _, update, _ in batch.updates) + 64
+        self.size += batch.size
         if batch.secret_left:
             self._after("secret", SECRET_DELAY, self.want_compaction)
-        if self._bytes > COMPACT_BYTES:
+        if self.size > COMPACT_BYTES:
             self.want_compaction()
         if any(session.maps.compaction_due for session in batch.replicas.sessions.values()):
             self._core.compact_maps(lambda result: None)
@@ -108,7 +112,7 @@ class Maintenance:
         """Do what needs memory and disk to be equal: called between batches."""
         if self._compaction_wanted:
             self._compaction_wanted = False
-            self._bytes = 0
+            self.size = 0
             self._core.compact_journal(self._compacted)
 
     def _compacted(self, error: BaseException | None) -> None:
@@ -117,7 +121,7 @@ class Maintenance:
 
     def close(self) -> None:
         """Write what waits, let no replaced secret stay on the disk of a daemon that is off, stop the timers."""
-        if "secret" in self._timers:
+        if "secret" in self._timers or self.size > COMPACT_AT_STOP:
             self.want_compaction()
         for timer in self._timers.values():
             timer.cancel()

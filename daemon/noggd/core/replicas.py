@@ -6,10 +6,11 @@ documents that it touched anew.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from pydantic_core import from_json, to_json
 
 from nogg.errors import LimitExceeded, ProtocolError
 from nogg.ids import is_session_name
@@ -42,15 +43,22 @@ def session_of(document: str) -> str | None:
 
 @dataclass(slots=True)
 class History:
-    """What the journal holds, sorted by document. `secret`: also one that was replaced, until it is compacted."""
+    """What the journal holds, sorted by document.
+
+    `secret`: also one that was replaced, until it is compacted.
+
+    `size`: bytes of the records behind the snapshots.
+    """
 
     snapshots: dict[str, bytes] = field(default_factory=dict)
     updates: dict[str, list[bytes]] = field(default_factory=dict)
     revisions: dict[str, list[Any]] = field(default_factory=dict)
     changes: dict[str, list[Any]] = field(default_factory=dict)
     touches: dict[str, dict[str, int]] = field(default_factory=dict)
+    tops: dict[str, list[Any]] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
     clock: int = 0
+    size: int = 0
     secret: bool = False
 
     @classmethod
@@ -60,13 +68,15 @@ class History:
         """Sort snapshots and records. Raises ProtocolError where one cannot be read."""
         history = cls(snapshots=dict(snapshots), meta=dict(meta))
         try:
-            kept = json.loads(history.snapshots.pop(REVISIONS, b"{}"))
+            kept = from_json(history.snapshots.pop(REVISIONS, b"{}"))
             history.revisions = kept.get("sessions", {})
             history.touches = kept.get("touches", {})
+            history.tops = kept.get("tops", {})
             history.clock = int(kept.get("clock", 0))
         except (ValueError, AttributeError, TypeError) as error:
             raise ProtocolError("the revisions in the store cannot be read") from error
         for data in records:
+            history.size += len(data)
             history.add(decode(data))
         return history
 
@@ -122,9 +132,8 @@ class Replicas:
             session.maps.close()
 
     def _document(self, history: History, name: str) -> Document:
-        return Document(
-            self.client, self.device, history.snapshots.get(name, b""), history.updates.get(name, ())
-        )
+        state, updates = history.snapshots.get(name, b""), history.updates.get(name, ())
+        return Document(self.client, self.device, state, updates, history.tops.get(name) if state else None)
 
     def _session(self, history: History, name: str) -> Session:
         document = self._document(history, document_of(name))
@@ -168,6 +177,7 @@ class Replicas:
 
     def snapshots(self) -> dict[str, bytes]:
         """Return everything as the journal keeps it after a compaction."""
+        tops: dict[str, list[Any]] = {}
         kept: dict[str, Any] = {
             "clock": self.clock.last,
             "sessions": {name: session.revisions.dump() for name, session in self.sessions.items()},
@@ -176,11 +186,14 @@ class Replicas:
                 for name, session in self.sessions.items()
                 if (touches := session.waiting_touches())
             },
+            "tops": tops,
         }
-        found = {REVISIONS: json.dumps(kept, separators=(",", ":")).encode()}
+        found: dict[str, bytes] = {}
         for name in self.documents():
             maps = self.maps(name)
             assert maps is not None
             assert maps.document is not None
             found[name] = maps.document.encode()
+            tops[name] = maps.document.tops()
+        found[REVISIONS] = to_json(kept)
         return found

@@ -87,6 +87,7 @@ class Core:
         self._listeners: list[Listener] = []
         self._update_listeners: list[UpdateListener] = []
         self._maintenance = Maintenance(self, self._loop)
+        self._maintenance.size = history.size
         self._maintenance.note_waiting(replicas, history.secret)
 
     # Reading
@@ -298,11 +299,16 @@ class Core:
         elif record.empty:
             self._finish(batch)
             self._schedule()
-        elif self._store.prompt:
-            self._written(batch, self._store.append_now(record.encode()))
+        else:
+            self._append(batch, record.encode())
+
+    def _append(self, batch: Batch, record: bytes) -> None:
+        batch.size = len(record)
+        if self._store.prompt:
+            self._written(batch, self._store.append_now(record))
         else:
             self._busy = True
-            self._store.submit(record.encode(), lambda error: self._from_thread(self._written, batch, error))
+            self._store.submit(record, lambda error: self._from_thread(self._written, batch, error))
 
     def _start_over(self, batch: Batch, notes: dict[str, str]) -> None:
         journal, snapshots = self._store.journal, self._replicas.snapshots()

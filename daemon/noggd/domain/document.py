@@ -48,24 +48,34 @@ class Document:
     """A Y document of one map per device, written under one client id.
 
     `client` is this device's Y client id, `device` its device id, `state` a whole document as
-    `encode` gave it, `updates` what was journalled after it.
+    `encode` gave it together with `tops` (None: it is judged anew), `updates` what was journalled after it.
 
     Raises ProtocolError where state and updates do not fit each other: then the store is broken.
     """
 
-    def __init__(self, client: int, device: str, state: bytes = b"", updates: Iterable[bytes] = ()) -> None:
+    def __init__(
+        self,
+        client: int,
+        device: str,
+        state: bytes = b"",
+        updates: Iterable[bytes] = (),
+        tops: list[Any] | None = None,
+    ) -> None:
         self.client = client
         self.device = device
         self.writers: frozenset[int] = frozenset()
         """Who wrote what was new in the last update that was applied: Y client ids."""
         self.fresh = False
         """Whether the last update that was applied brought anything new."""
-        self._load(state, updates)
+        self._load(state, updates, tops)
 
-    def _load(self, state: bytes, updates: Iterable[bytes] = ()) -> None:
+    def _load(self, state: bytes, updates: Iterable[bytes] = (), tops: list[Any] | None = None) -> None:
         self._doc: Doc[Any] = Doc(client_id=self.client)
         self._guard = Guard(self.client, frozenset({ROOT}))
-        if state:
+        if tops is not None:
+            self._doc.apply_update(state)
+            self._guard.restore(decode_state_vector(self._doc.get_state()), tops)
+        elif state:
             self._guard.load(state)
             self._doc.apply_update(state)
         self._size = self._measured = len(state)
@@ -265,6 +275,10 @@ class Document:
     def deletions(self) -> bytes:
         """Return the canonical delete set: equal bytes on replicas that have deleted the same."""
         return delete_set(self._doc.get_update(self._doc.get_state()))
+
+    def tops(self) -> list[Any]:
+        """Return, as plain JSON values, what the guard knows beside the document: with it a start is quicker."""
+        return self._guard.tops()
 
     def encode(self) -> bytes:
         """Return the whole document as one update."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from nogg.errors import ProtocolError
 from noggd.domain.lib0 import UNREADABLE
@@ -122,6 +122,25 @@ class Guard:
     def newest_map(self, client: int) -> int | None:
         """Return the clock at which a client last made a map of its own; None if it has none here."""
         return max((clock for owner, clock in self._maps if owner == client), default=None)
+
+    def tops(self) -> list[Any]:
+        """Return, as plain JSON values, what `restore` needs beside the document."""
+        return [sorted(self._maps), sorted(self._tombs.items())]
+
+    def restore(self, vector: dict[int, int], tops: list[Any]) -> None:
+        """Start over from what was kept of a guard: cheaper than judging again what was judged before.
+
+        Raises ProtocolError where that is not what `tops` gave.
+        """
+        try:
+            maps, tombs = tops
+            self._maps = {(int(client), int(clock)) for client, clock in maps}
+            self._tombs = {
+                int(client): [(int(start), int(end)) for start, end in ranges] for client, ranges in tombs
+            }
+        except (ValueError, TypeError) as error:
+            raise ProtocolError("what is kept of a document cannot be read") from error
+        self.vector = vector
 
     def load(self, state: bytes) -> None:
         """Start over from the whole state of our own document; our own client id may stand in it."""

@@ -24,6 +24,10 @@ Outcome = Callable[[], object] | object
 """What an operation returns: a value, or a function that gives it once revisions are settled."""
 
 
+_PLACES = {"r/": 0, "v/": 1, "p/": 2, "t/": 3}
+"""Where an entry stands in a row, by the beginning of its key."""
+
+
 class SessionState:
     """One session on this device.
 
@@ -236,13 +240,29 @@ class SessionState:
 
     def load(self) -> None:
         """Fold everything that was just loaded, under the revisions that it had when it was journalled."""
-        for name in self._names():
-            folded = self.fold(name)
+        for name, rows in self._all_rows().items():
+            folded = fold(rows)
             self._note(name, folded, [])
             if folded.alive:
                 reference = self._reference(name, folded)
                 reference.revision, reference.changed = self.revisions.of(name)
                 self.references[name] = reference
+
+    def _all_rows(self) -> dict[str, list[Row]]:
+        """Return the rows of every reference: what `rows` says of each, in one pass over the entries."""
+        every: dict[str, list[Row]] = {}
+        for device, entries in self.maps.sources:
+            written: dict[str, list[Entry | None]] = {}
+            for key, entry in entries.items():
+                place = _PLACES.get(key[:2])
+                if place is not None:
+                    row = written.get(key[2:])
+                    if row is None:
+                        row = written[key[2:]] = [None, None, None, None]
+                    row[place] = entry
+            for name, row in written.items():
+                every.setdefault(name, []).append(Row(device, *row))  # type: ignore[arg-type] # the key tells it
+        return every
 
     def _names(self) -> set[str]:
         names = {name for _, map_ in self.maps.sources for key in map_ if (name := reference_of(key))}

@@ -59,3 +59,21 @@ async def test_without_a_secret_a_stop_or_a_start_compacts_nothing(
     async with seat_in(tmp_path) as seat:
         await seat.register("m.2")
         assert len(seat.journal.load().records) == 2
+
+
+async def test_a_stop_leaves_the_next_start_few_records_and_everything_that_was_said(tmp_path: Path) -> None:
+    names = [f"m.{number}" for number in range(1000)]
+    async with seat_in(tmp_path) as seat:
+        for name in names:
+            await seat.register(name, view="a view that takes a few bytes " * 4)
+        assert len(seat.journal.load().records) == len(names)
+        before = seat.core.view("default")
+    async with seat_in(tmp_path) as seat:
+        assert len(seat.journal.load().records) <= 1
+        after = seat.core.view("default")
+        assert after.revision == before.revision
+        assert [each.json() for each in after.ordered()] == [each.json() for each in before.ordered()]
+        await seat.register("m.1000")
+        await seat.register("m.1001")
+    async with seat_in(tmp_path) as seat:
+        assert seat.core.view("default").revision == before.revision + 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from pycrdt import Doc, Map
 
+from nogg.errors import ProtocolError
 from noggd.domain.guard import (
     MAX_UPDATE,
     MAX_WRITERS,
@@ -230,6 +232,42 @@ class TestReplacedMaps:
         forged = update((OTHER, 0, [a_map(), a_map("device-2"), a_value(OTHER, 1)]))
         with pytest.raises(Rejected, match="no map"):
             guard(base).check(forged)
+
+
+class TestRestored:
+    """What was kept of a guard judges as the guard did."""
+
+    BASE = update((OTHER, 0, [a_map(), a_value(OTHER), a_map("device-2")]), deletes=[(OTHER, 2, 1)])
+
+    def restored(self) -> Guard:
+        known = guard(self.BASE)
+        made = guard()
+        made.restore(dict(known.vector), json.loads(json.dumps(known.tops())))
+        assert made.tops() == known.tops()
+        return made
+
+    @pytest.mark.parametrize(
+        ("then", "error"),
+        [
+            (update((OTHER, 3, [a_value(OTHER)])), None),
+            (update((THIRD, 0, [a_value(OTHER, 1)])), "no map"),
+            (update((OTHER, 4, [a_value(OTHER)])), "missing"),
+        ],
+    )
+    def test_the_same_updates_pass(self, then: bytes, error: str | None) -> None:
+        for judge in (guard(self.BASE), self.restored()):
+            if error is None:
+                assert judge.check(then).clocks
+            else:
+                with pytest.raises((Rejected, Incomplete), match=error):
+                    judge.check(then)
+
+    @pytest.mark.parametrize(
+        "tops", [[], [[1], []], [[[1, "x"]], []], [[], [[1]]], [None, None], [[], [], []]]
+    )
+    def test_what_is_not_what_was_kept_is_refused(self, tops: list[Any]) -> None:
+        with pytest.raises(ProtocolError):
+            guard().restore({}, tops)
 
 
 class TestOwnClient:
