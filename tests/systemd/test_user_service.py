@@ -106,7 +106,10 @@ def test_installing_again_renews_and_keeps_the_device(service: Lab) -> None:
     unit = service.path(f"{UNITS}/{SERVICE}")
     key, made = service.path(KEY).read_bytes(), unit.read_text()
     unit.write_text(made + "# an older version\n")
+    compiled = f"{VENV}/lib/{VERSION}/site-packages/noggd/__pycache__"
+    service.run("rm", "-r", compiled, user="bob")  # as `uv tool` leaves it
     service.nogg("service", "install", user="bob")
+    assert list(service.path(compiled).glob("app.*.pyc")), "in its sandbox the daemon may not write it"
     assert unit.read_text() == made
     assert service.path(KEY).read_bytes() == key
     assert service.show(SERVICE, "ActiveState", user="bob") == "active"

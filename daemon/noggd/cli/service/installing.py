@@ -69,8 +69,12 @@ def _instead(target: Target) -> str:
 
 
 def _prove_command(place: Place) -> None:
-    """Run the interpreter as the unit will, in an environment that has nothing of ours."""
-    command = [*place.command, "--version"]
+    """Load the daemon as the unit will, in an environment that has nothing of ours.
+
+    This also leaves compiled what was not (uv does not do it): in its sandbox the daemon may not, and would
+    take a second more at each start.
+    """
+    command = [place.python, *place.options, "-c", "import noggd.__main__, noggd.app"]
     try:
         done = subprocess.run(
             command, cwd="/", env={}, capture_output=True, text=True, timeout=60, check=False
