@@ -178,11 +178,12 @@ class Answer:
         statements: Iterable[Statement],
         addresses: Mapping[str, Iterable[str]],
         named: bool,
+        name: str,
     ) -> bytes:
         """Return message 4, to be sent once the joiner's add is on disk.
 
         `statements`: the group's, the genesis first. `addresses`: where devices were last reached. `named`:
-        whether the group has a username, which then replaces the joiner's.
+        whether the group has a username, which then replaces the joiner's. `name`: what this device is called.
         """
         assert self._keys is not None
         sealed = self._keys.seal(
@@ -192,6 +193,7 @@ class Answer:
                 "statements": [statement.raw.decode("ascii") for statement in statements],
                 "addresses": {device: list(known) for device, known in addresses.items()},
                 "named": named,
+                "name": name,
             },
         )
         return encode({"confirm": as_text(self._keys.confirmation("inviter")), "box": as_text(sealed)})
@@ -207,6 +209,8 @@ class Welcome:
     statements: tuple[Statement, ...]
     addresses: Mapping[str, tuple[str, ...]]
     named: bool
+    name: str
+    """What the inviter is called now; empty where it did not tell."""
 
 
 class Joining:
@@ -282,7 +286,7 @@ class Joining:
             member = group.members.get(certificate.device)
             if member is None or member.certificate != certificate:
                 raise ProtocolError("a welcome makes both devices members of one group")
-        addresses = opened.get("addresses")
+        addresses, name = opened.get("addresses"), opened.get("name")
         known = addresses.items() if isinstance(addresses, dict) else ()
         return Welcome(
             inviter=self._inviter.device,
@@ -291,6 +295,7 @@ class Joining:
             statements=tuple(others),
             addresses={device: valid_addresses(where) for device, where in known if device in group.members},
             named=opened.get("named") is True,
+            name=name if isinstance(name, str) and is_device_name(name) else "",
         )
 
 

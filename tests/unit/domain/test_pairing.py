@@ -46,7 +46,7 @@ def welcome(answer: Answer) -> bytes:
     world = World(INVITER)
     world.add(INVITER, JOINER)
     return answer.welcome(
-        [world.genesis, *world.said], {INVITER.id: ["10.0.0.1:7734"], MALLORY.id: ["6.6.6.6:6"]}, True
+        [world.genesis, *world.said], {INVITER.id: ["10.0.0.1:7734"], MALLORY.id: ["6.6.6.6:6"]}, True, "desk"
     )
 
 
@@ -63,6 +63,7 @@ def test_the_right_code_pairs() -> None:
     assert welcomed.inviter == INVITER.id
     assert welcomed.addresses == {INVITER.id: ("10.0.0.1:7734",)}
     assert welcomed.named
+    assert welcomed.name == "desk"
 
 
 def test_a_code_works_once() -> None:

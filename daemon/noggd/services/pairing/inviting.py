@@ -168,7 +168,8 @@ class Inviting:
         trust.note(device, name=joiner.name, addresses=joiner.addresses)
         known = {other: peer.addresses for other, peer in trust.peers.items() if other in trust.group.members}
         addresses = {**known, trust.device: tuple(self.network.addresses())}
-        return run.welcome(trust.statements, addresses, bool(self._core.username))
+        name = self._core.device_names.get(trust.device) or trust.name_of(trust.device)
+        return run.welcome(trust.statements, addresses, bool(self._core.username), name)
 
 
 def _prepare(code: Code) -> list[pake.Exchange]:

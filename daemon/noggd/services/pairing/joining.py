@@ -178,6 +178,8 @@ class Joiner:
         known = {d: a for d, a in welcome.addresses.items() if d != trust.device}
         known[inviter] = tuple(dict.fromkeys([address, *known.get(inviter, ())]))
         await trust.adopt(welcome.genesis, welcome.statements, known, welcome.named)
+        if welcome.name:
+            trust.note(inviter, name=welcome.name)
         merged = await self.make_ready()
         self.network.dial()
         log.info("pairing: joined the group of %s", inviter)

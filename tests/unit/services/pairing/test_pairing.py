@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from nogg.errors import InvalidParams, PairingFailed, StorageFailed
+from noggd.core.asking import ask
+from noggd.domain.changes import Origin
 from noggd.domain.codes import Ticket, read_code, read_ticket
 from tests.unit.services.devices import Device, devices, paired, until
 
@@ -298,3 +300,12 @@ async def test_the_username_of_the_group_stays_unless_it_is_empty(tmp_path: Path
         await name(c, "of c")
         await a.pair(c)
         await until(lambda: a.core.username == b.core.username == c.core.username == "of b")
+
+
+async def test_the_inviter_is_called_by_the_name_that_it_was_given(tmp_path: Path) -> None:
+    async with devices(tmp_path, "a", "b") as (a, b):
+        origin = Origin(a.core.device)
+        await ask(
+            lambda r: a.core.change_person(lambda person: person.rename_device(a.now(), "desk"), r, origin)
+        )
+        assert (await a.pair(b))["device"] == {"id": a.id, "name": "desk"}
