@@ -12,12 +12,9 @@ from pathlib import Path
 from benchmarks.apps import Subscriber, all_told, fill
 from benchmarks.daemons import Daemon, daemon, pair, received
 from benchmarks.figures import Row, median, paired_ratio
-from benchmarks.peers import PYCRDT_WEBSOCKET, Y_WEBSOCKET, Peer, serving
+from benchmarks.peers import PYCRDT_DEFLATING, PYCRDT_WEBSOCKET, Y_WEBSOCKET, Peer, serving
 from benchmarks.plan import Plan
 from benchmarks.processes import scratch
-
-_DEFLATING = dataclasses.replace(PYCRDT_WEBSOCKET, name="pycrdt-websocket, deflate", options=("deflate",))
-"""Its default. It compresses what is on the way, and so trades time for bytes: only joins show both ways."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ def join(plan: Plan) -> list[Row]:
     rows: list[Row] = []
     peers = [*plan.each_peer()]
     if PYCRDT_WEBSOCKET in peers:
-        peers.append(_DEFLATING)
+        peers.append(PYCRDT_DEFLATING)
     with scratch() as folder, daemon(folder / "a") as a:
         fill(a, "join", plan.n)
         for peer in peers:

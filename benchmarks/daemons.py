@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import START_S, program, wait_until
+from benchmarks.processes import START_S, Unavailable, program, wait_until
 from nogg.blocking import Connection
 from nogg.errors import ConnectionLost, NotRunning, Starting
 
@@ -98,6 +99,8 @@ def paired(folder: Path, count: int = 2) -> Iterator[list[Daemon]]:
 
 def received(device: Daemon) -> int:
     """Bytes that the open TCP connections of a daemon have received, as the kernel counts them."""
+    if shutil.which("ss") is None:
+        raise Unavailable("ss is not installed (Debian: apt install iproute2)")
     command = ["ss", "-H", "-t", "-i", "-n", "-p", "state", "established"]
     listing = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
     total = 0

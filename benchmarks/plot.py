@@ -82,7 +82,13 @@ def _legend(rows: Sequence[Row]) -> list[str]:
         parts.append(_text(x + 12, 24, name))
         x += 40 + 7 * len(name)
     parts.append(f'<path d="M16,38v12" stroke="{_BAD}" stroke-width="2"/>')
-    parts.append(_text(28, 48, "what is promised: the mark is to lie left of it"))
+    parts.append(
+        _text(
+            28,
+            48,
+            "what is promised (of y-websocket, where there are several): the mark is to lie left of it",
+        )
+    )
     return parts
 
 
@@ -96,6 +102,6 @@ def _mark(row: Row, y: float) -> str:
     colour, path = _MARKS.get(row.peer, _OTHER)
     title = escape(f"{row.what}, against {row.peer}: {row.shown}")
     return (
-        f'<path d="{path}" fill="{colour}" transform="translate({_x(cost(row))},{y:g})">'
+        f'<path d="{path}" fill="{colour}" fill-opacity="0.85" transform="translate({_x(cost(row))},{y:g})">'
         f"<title>{title}</title></path>"
     )

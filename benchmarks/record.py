@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Row, aligned, number, table
+from benchmarks.peers import PEERS, PYCRDT_DEFLATING
 from benchmarks.plot import plot
 
 Found = dict[str, list[Row]]
@@ -55,10 +56,12 @@ def pages() -> dict[Path, str]:
     rows = [row for each in found.values() for row in each]
     page, readme = _DOCS / "performance.md", _REPOSITORY / "README.md"
     promised = [(name, row) for name, each in found.items() for row in each if row.target is not None]
-    against = [row for row in rows if row.target is None]
+    peers = {peer.name for peer in (*PEERS, PYCRDT_DEFLATING)}
+    against = [row for row in rows if row.target is None and row.peer in peers]
+    others = [row for row in rows if row.target is not None or row.peer not in peers]
     made = page.read_text(encoding="utf-8")
     made = _between(made, "machine", aligned([("", ""), *machine.items()]))
-    made = _between(made, "promises", table([row for _, row in promised]))
+    made = _between(made, "promises", table(others))
     made = _between(made, "peers", table(against))
     return {
         page: made,

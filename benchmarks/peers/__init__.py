@@ -97,6 +97,11 @@ Y_WEBSOCKET = Peer("y-websocket", "y_websocket")
 PYCRDT_WEBSOCKET = Peer("pycrdt-websocket", "pycrdt_websocket", in_python=True, options=("plain",))
 """Without the compression that is its default, because that is quicker."""
 
+PYCRDT_DEFLATING = dataclasses.replace(
+    PYCRDT_WEBSOCKET, name="pycrdt-websocket, deflate", options=("deflate",)
+)
+"""As it comes. It compresses what is on the way, and so trades time for bytes: only joins show both ways."""
+
 PEERS = (
     Y_WEBSOCKET,
     Peer("Hocuspocus", "hocuspocus"),
