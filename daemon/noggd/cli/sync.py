@@ -52,18 +52,10 @@ def _rows(answer: dict[str, Any]) -> list[str]:
     return [
         f"listening on {answer['listen']}",
         *(peers or ["Not paired with any device. Pair with: nogg pair"]),
-        *(_held_back(peer) for peer in answer["peers"] if peer.get("held_back")),
-        *(_misbehaves(peer) for peer in answer["peers"] if peer.get("fix")),
+        *(_trouble(peer) for peer in answer["peers"] if peer.get("fault")),
     ]
 
 
-def _held_back(peer: dict[str, Any]) -> str:
-    minutes = peer["clock_ahead_ms"] // 60_000
-    return (
-        f"The clock here is {minutes} minutes ahead of that of {printable(peer['name'])}: what is changed here is "
-        "held back until it is mended."
-    )
-
-
-def _misbehaves(peer: dict[str, Any]) -> str:
-    return f"{printable(peer['name'])} misbehaves: {printable(peer['fault'])}. What to do: {printable(peer['fix'])}"
+def _trouble(peer: dict[str, Any]) -> str:
+    fix = f". What to do: {printable(peer['fix'])}" if peer.get("fix") else ""
+    return f"{printable(peer['name'])}: {printable(peer['fault'])}{fix}"

@@ -64,14 +64,12 @@ def peers(rows: Iterable[Mapping[str, Any]]) -> Iterator[Check]:
 def _peer_check(peer: Mapping[str, Any]) -> Check:
     who = peer["name"] or peer["device"]
     name = f"device {who}"
-    if peer.get("fix"):
-        return check(name, False, f"{who} misbehaves: {peer['fault']}", peer["fix"])
     if peer["state"] != "online":
         fault = peer.get("fault") or (
             "no address of it is known" if not peer.get("address") else "not reached"
         )
         fix = "start the daemon there; where it runs, see that nothing between the two blocks its port"
-        return check(name, False, f"{who} is not connected: {fault}", fix)
+        return check(name, False, f"{who} is not connected: {fault}", peer.get("fix") or fix)
     ahead = round((peer.get("clock_ahead_ms") or 0) / 1000)
     if peer.get("held_back"):
         message = f"this device's clock is {ahead} s ahead of that of {who}: changes from here are held back"
@@ -79,4 +77,6 @@ def _peer_check(peer: Mapping[str, Any]) -> Check:
     if -ahead > CLOCKS_APART:
         message = f"the clock of {who} is {-ahead} s ahead of this device's: its changes may be held back"
         return check(name, False, message, "set the clock of that device, or of this one")
+    if peer.get("fault"):
+        return check(name, False, f"{who}: {peer['fault']}", peer.get("fix") or "")
     return check(name, True, f"{who} is connected at {peer.get('address') or 'an unknown address'}", "")

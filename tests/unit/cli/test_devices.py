@@ -122,8 +122,8 @@ def test_sync_shows_the_links(nogg: Nogg, group: FakeDaemon) -> None:
     lines = nogg("sync").out.splitlines()
     assert lines[0] == "listening on [::]:7734"
     assert lines[2].split() == ["phone", "offline", "never"]
-    group.answers["sync.status"]["peers"][0] |= {"held_back": True, "clock_ahead_ms": 25 * 60_000 + 1}
-    assert "25 minutes ahead of that of phone" in nogg("sync").out
+    group.answers["sync.status"]["peers"][0] |= {"fault": "its clock is 3 h ahead", "fix": "set it"}
+    assert "phone: its clock is 3 h ahead. What to do: set it" in nogg("sync").out
     group.answers["sync.status"]["peers"] = []
     assert "nogg pair" in nogg("sync").out
 

@@ -26,6 +26,7 @@ START_OVERS: Final = (3, 1 / 3600)
 UPDATE_OR_EVICT: Final = "update noggd on that device; if it goes on, shut it out: nogg device evict NAME"
 CLOCK: Final = "set the clock of that device; if that is right, shut it out: nogg device evict NAME"
 COPIED: Final = "on one of the two: nogg device leave, and pair it anew"
+NEW: Final = "update noggd on this device"
 OLD: Final = "update noggd on that device"
 
 

@@ -52,6 +52,9 @@ NEW_MEMBER: Final = 0.3
 LASTING: Final = 10.0
 """Seconds that a link must live for the next attempt to begin without delay."""
 
+REFUSED: Final = "it does not trust this device any more"
+"""Why a device was not reached that hung up on us."""
+
 SYNC_PATH: Final = "/sync"
 
 log = logging.getLogger(__name__)
@@ -233,7 +236,7 @@ async def first_connection(
             return await open_connection(address, kind, context, path), address
         except Refused:
             refused = True
-            reasons[address] = "it does not trust this device any more"
+            reasons[address] = REFUSED
         except (OSError, TimeoutError, WebSocketException, WrongDevice, ValueError) as error:
             reasons[address] = reason(error)
             log.debug("no link at %s: %s", address, error)

@@ -75,7 +75,7 @@ class Home(Protocol):
         """Take note that these Y clients wrote into our map, by what came over a link; it was undone."""
 
     def outdated(self, link: Link) -> None:
-        """Take note that a peer speaks a version of the protocol that is too old."""
+        """Take note that a peer speaks a version of the protocol that is too old, or too new."""
 
     def misbehaved(self, link: Link, what: str) -> None:
         """Take note that a peer broke the protocol."""
@@ -164,6 +164,8 @@ class Link:
         finally:
             if self.connection.offence:
                 self.home.misbehaved(self, self.connection.offence)
+            if self.connection.close_code == OTHER_VERSION and self.hello and self.hello.protocol > VERSION:
+                self.home.outdated(self)
             self._stop(self.connection.dropped or "the connection ended")
             for task in tasks:
                 task.cancel()

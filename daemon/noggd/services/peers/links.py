@@ -22,10 +22,10 @@ from noggd.domain.addresses import parse_address
 from noggd.domain.hlc import milliseconds
 from noggd.domain.statements import Remove
 from noggd.platform.clock import monotonic
-from noggd.services.peers.conduct import COPIED, OLD, Conduct
+from noggd.services.peers.conduct import COPIED, NEW, OLD, Conduct
 from noggd.services.peers.connection import DirectConnection
 from noggd.services.peers.documents import States
-from noggd.services.peers.hello import Hello, Seen
+from noggd.services.peers.hello import VERSION, Hello, Seen
 from noggd.services.peers.knowledge import Knowledge
 from noggd.services.peers.link import CLONE, GOING_AWAY, MALFORMED, MAX_AHEAD, NORMAL, TRY_AGAIN, Link
 from noggd.storage.trust import Trust
@@ -246,8 +246,11 @@ class Links:
             log.warning("%s wrote into the map of this device; that was undone", device)
 
     def outdated(self, link: Link) -> None:
-        """Remember that a peer speaks a version of the protocol that is too old."""
-        self.conduct.blame(link.device, "it speaks an older version of the protocol", OLD)
+        """Remember that a peer speaks a version of the protocol that is too old, or too new."""
+        if link.hello is not None and link.hello.protocol > VERSION:
+            self.conduct.blame(link.device, "it speaks a newer version of the protocol", NEW)
+        else:
+            self.conduct.blame(link.device, "it speaks an older version of the protocol", OLD)
 
     def progressed(self, link: Link) -> None:
         """Let those who wait for it see that more is known of what a peer has stored."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from noggd.core import Core
 from noggd.domain.update import decode_state_vector
+from noggd.services.peers.dialling import REFUSED
+from noggd.services.peers.link import MAX_AHEAD
 from noggd.services.peers.links import Links
 from noggd.storage.trust import Trust
+
+PAIR_ANEW: Final = "it was evicted, or set up anew: nogg device leave, and pair it again"
+START_IT: Final = "start the daemon there; where it runs, see that nothing between the two blocks its port"
+SET_OURS: Final = "set the clock of this device (timedatectl set-ntp true)"
+SET_THEIRS: Final = "set the clock of that device (timedatectl set-ntp true)"
 
 Json = dict[str, Any]
 
@@ -62,8 +69,8 @@ class Report:
     def peers(self) -> list[Json]:
         """Return the rows of `sync.status`, one for each other member.
 
-        `held_back` and `clock_ahead_ms` say how this device's clock stands to the peer's, `fault` what a device
-        did against the protocol of late, with what to do about it in `fix`, or why it was not reached.
+        `held_back` and `clock_ahead_ms` say how this device's clock stands to the peer's. `fault` says what is
+        wrong with a device or the way to it, `fix` what to do about that.
         """
         rows = []
         for device in self._trust.group.members:
@@ -82,12 +89,21 @@ class Report:
             if link is not None:
                 row["held_back"] = link.held_back
                 row["clock_ahead_ms"] = link.ahead
-            if found := self._links.conduct.fault(device):
+            found = self._links.conduct.fault(device) or (
+                self._unreached(device) if link is None else _clocks(link.ahead)
+            )
+            if found is not None:
                 row["fault"], row["fix"] = found[0], found[1].replace("NAME", self._name(device) or device)
-            elif link is None and (faults := self._faults.get(device)):
-                row["fault"] = "; ".join(f"{address}: {fault}" for address, fault in faults.items())
             rows.append(row)
         return sorted(rows, key=_by_name)
+
+    def _unreached(self, device: str) -> tuple[str, str] | None:
+        """Return why a device was not reached when it was last tried, and what to do about it."""
+        faults = self._faults.get(device)
+        if not faults:
+            return None
+        told = "; ".join(f"{address}: {fault}" for address, fault in faults.items())
+        return told, PAIR_ANEW if REFUSED in faults.values() else START_IT
 
     def _behind(self, device: str) -> int | None:
         """Count the changes that a device is not known to have stored; None if nothing is known of it."""
@@ -107,6 +123,23 @@ class Report:
             for reference in view.ordered()
             if reference.password is not None
         ]
+
+
+def _clocks(ahead: int) -> tuple[str, str] | None:
+    """Return what is wrong with the clocks of a linked device and of this one, and what to do about it."""
+    if ahead > MAX_AHEAD:
+        return f"the clock here is {_span(ahead)} ahead of its own: changes made here are held back", SET_OURS
+    if ahead < -MAX_AHEAD:
+        return f"its clock is {_span(-ahead)} ahead: changes made there are held back", SET_THEIRS
+    return None
+
+
+def _span(milliseconds: int) -> str:
+    """Return a duration in the largest unit of which there are at least two."""
+    for unit, length in (("days", 86_400_000), ("h", 3_600_000)):
+        if milliseconds >= 2 * length:
+            return f"{round(milliseconds / length)} {unit}"
+    return f"{round(milliseconds / 60_000)} min"
 
 
 def _by_name(row: Json) -> tuple[str, str]:
