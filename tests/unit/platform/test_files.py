@@ -90,7 +90,10 @@ def test_what_a_killed_write_left_is_swept_away(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "secret"
     files.write_private(path, b"old")
     with monkeypatch.context() as patch:
-        for method in ("replace", "unlink"):  # as if it had been killed before the first, so without the second
+        for method in (
+            "replace",
+            "unlink",
+        ):  # as if it had been killed before the first, so without the second
             patch.setattr(Path, method, lambda *_, **__: None)
         files.write_private(path, b"new")
     assert len(list(tmp_path.iterdir())) == 2

@@ -58,7 +58,7 @@ class Server:
         return {**self._about(), "ready": self.parts is not None}
 
     def is_full(self, transport: asyncio.BaseTransport) -> bool:
-        """Tell whether a newcomer must go at once; without a word, for to wait until it is read takes descriptors."""
+        """Tell whether a newcomer must go at once, without a word: to wait until it is read takes descriptors."""
         full = is_scarce(transport.get_extra_info("socket").fileno())
         if full:
             log.warning("hung up on an app: too many connections are open")
