@@ -39,7 +39,8 @@ def play_all(seeds: range) -> list[str]:
 @pytest.fixture(scope="module")
 def workers() -> Iterator[ProcessPoolExecutor]:
     """Processes of their own for seeds, one for each core."""
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as pool:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
         yield pool
 
 
