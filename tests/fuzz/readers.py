@@ -20,6 +20,7 @@ from noggd.services.local_api import requests
 from noggd.services.peers.hello import read_hello, read_statements
 from noggd.storage import trust_file
 from noggd.storage.journal import StoreBroken
+from noggd.storage.keys import FILE as KEY_FILE
 from noggd.storage.keys import make_key
 from noggd.storage.schema import StoreTooNew
 
@@ -58,7 +59,7 @@ class TrustFile:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="nogg-fuzz-"))
-        make_key(self.folder / trust_file.KEY_FILE)
+        make_key(self.folder / KEY_FILE)
 
     def __call__(self, data: bytes) -> None:
         (self.folder / trust_file.FILE).write_bytes(data)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MAX_OUTSTANDING = 256
 """Requests of one connection that may be unanswered before no more are read."""
 
+TURN = 0.01
+"""Seconds after which requests that wait let others go first: of an app that is gone nothing else holds them back."""
+
 MAX_UNSENT = 1 << 20
 """Bytes for a reader that does not read before no more requests are."""
 
@@ -161,7 +164,9 @@ class Connection(asyncio.Protocol):
             return
         self._in_turn, self._turn_due = True, False
         self.pipeline.advance()
-        while self._lines and not self.pause() and self.pipeline.outstanding <= MAX_OUTSTANDING:
+        until, late = self._loop.time() + TURN, False
+        while self._lines and not late and not self.pause() and self.pipeline.outstanding <= MAX_OUTSTANDING:
+            late = self._loop.time() > until
             try:
                 reply = self.pipeline.take(self._lines.popleft(), self._server.table)
             except Overlong:
@@ -179,6 +184,8 @@ class Connection(asyncio.Protocol):
         self._in_turn = False
         self._write()
         self._balance()
+        if late:
+            self.turn_soon()
 
     def finished(self) -> None:
         """Send the reply at once where nothing else is going on: nearly every change, and an app waits for it."""
