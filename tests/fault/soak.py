@@ -65,13 +65,14 @@ def held(daemon: Daemon) -> dict[str, int]:
 
 def _held(daemon: Daemon) -> dict[str, int]:
     place = Path(f"/proc/{daemon.pid}")
-    counts = daemon.call("daemon.status")["counts"]
-    return {
-        "descriptors": sum(1 for _ in (place / "fd").iterdir()),
-        "threads": sum(1 for _ in (place / "task").iterdir()),
-        "connections": counts["connections"],
-        "subscriptions": counts["subscriptions"],
-    }
+    with Connection(daemon.socket) as app:
+        counts = app.call("daemon.status")["counts"]
+        return {
+            "descriptors": sum(1 for _ in (place / "fd").iterdir()),  # this app's is always among them
+            "threads": sum(1 for _ in (place / "task").iterdir()),
+            "connections": counts["connections"],
+            "subscriptions": counts["subscriptions"],
+        }
 
 
 def work(dice: random.Random) -> tuple[str, dict[str, Any]]:
