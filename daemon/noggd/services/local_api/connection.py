@@ -26,7 +26,7 @@ MAX_OUTSTANDING = 256
 """Requests of one connection that may be unanswered before no more are read."""
 
 TURN = 0.01
-"""Seconds after which requests that wait let others go first: of an app that is gone nothing else holds them back."""
+"""Seconds after which requests that wait let others go on; of an app that is gone nothing else holds them back."""
 
 MAX_UNSENT = 1 << 20
 """Bytes for a reader that does not read before no more requests are."""
