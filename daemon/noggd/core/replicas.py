@@ -55,7 +55,7 @@ class History:
     revisions: dict[str, list[Any]] = field(default_factory=dict)
     changes: dict[str, list[Any]] = field(default_factory=dict)
     touches: dict[str, dict[str, int]] = field(default_factory=dict)
-    tops: dict[str, list[Any]] = field(default_factory=dict)
+    judged: dict[str, list[Any]] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
     clock: int = 0
     size: int = 0
@@ -71,7 +71,7 @@ class History:
             kept = from_json(history.snapshots.pop(REVISIONS, b"{}"))
             history.revisions = kept.get("sessions", {})
             history.touches = kept.get("touches", {})
-            history.tops = kept.get("tops", {})
+            history.judged = kept.get("judged", {})
             history.clock = int(kept.get("clock", 0))
         except (ValueError, AttributeError, TypeError) as error:
             raise ProtocolError("the revisions in the store cannot be read") from error
@@ -133,7 +133,7 @@ class Replicas:
 
     def _document(self, history: History, name: str) -> Document:
         state, updates = history.snapshots.get(name, b""), history.updates.get(name, ())
-        return Document(self.client, self.device, state, updates, history.tops.get(name) if state else None)
+        return Document(self.client, self.device, state, updates, history.judged.get(name) if state else None)
 
     def _session(self, history: History, name: str) -> Session:
         document = self._document(history, document_of(name))
@@ -177,7 +177,7 @@ class Replicas:
 
     def snapshots(self) -> dict[str, bytes]:
         """Return everything as the journal keeps it after a compaction."""
-        tops: dict[str, list[Any]] = {}
+        judged: dict[str, list[Any]] = {}
         kept: dict[str, Any] = {
             "clock": self.clock.last,
             "sessions": {name: session.revisions.dump() for name, session in self.sessions.items()},
@@ -186,7 +186,7 @@ class Replicas:
                 for name, session in self.sessions.items()
                 if (touches := session.waiting_touches())
             },
-            "tops": tops,
+            "judged": judged,
         }
         found: dict[str, bytes] = {}
         for name in self.documents():
@@ -194,6 +194,6 @@ class Replicas:
             assert maps is not None
             assert maps.document is not None
             found[name] = maps.document.encode()
-            tops[name] = maps.document.tops()
+            judged[name] = maps.document.judged()
         found[REVISIONS] = to_json(kept)
         return found

@@ -6,17 +6,18 @@ keeps its own, the one of the greatest device id, so that two devices never both
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from noggd.domain.entries import Act, Entry, Field, Touch
-from noggd.domain.fold import Folded, is_present
-from noggd.domain.maps import DeviceMaps
+from noggd.domain.fold import Folded, Row, is_present
 
 
-def counts(maps: DeviceMaps, folded: Folded, device: str, key: str, entry: Entry) -> bool:
-    """Tell whether a device's entry of a reference counts, given how the reference folds."""
+def counts(rows: Sequence[Row], folded: Folded, device: str, key: str, entry: Entry) -> bool:
+    """Tell whether a device's entry of a reference counts, given the reference's rows and what they fold to."""
     if isinstance(entry, Act):
-        return _act_counts(maps, folded, device, key, entry)
+        return _act_counts(rows, folded, device, entry)
     if isinstance(entry, Touch):
-        return _touch_counts(maps, folded, device, key, entry)
+        return _touch_counts(rows, folded, device, entry)
     assert isinstance(entry, Field)
     if key.startswith("p/"):
         return device not in folded.dead
@@ -24,8 +25,8 @@ def counts(maps: DeviceMaps, folded: Folded, device: str, key: str, entry: Entry
     return winner is not None and (winner.stamp, winner.device) == (entry.stamp, device)
 
 
-def _act_counts(maps: DeviceMaps, folded: Folded, device: str, key: str, entry: Act) -> bool:
-    acts = [(act, who) for who, act in maps.each(key) if isinstance(act, Act)]
+def _act_counts(rows: Sequence[Row], folded: Folded, device: str, entry: Act) -> bool:
+    acts = [(row.act, row.device) for row in rows if row.act is not None]
     present = [(act.stamp, who) for act, who in acts if is_present(act, folded.gone, folded.forgot)]
     return (
         (entry.stamp, device) == max(present, default=None)
@@ -34,11 +35,9 @@ def _act_counts(maps: DeviceMaps, folded: Folded, device: str, key: str, entry: 
     )
 
 
-def _touch_counts(maps: DeviceMaps, folded: Folded, device: str, key: str, entry: Touch) -> bool:
+def _touch_counts(rows: Sequence[Row], folded: Folded, device: str, entry: Touch) -> bool:
     touches = [
-        (touch, who)
-        for who, touch in maps.each(key)
-        if isinstance(touch, Touch) and touch.stamp > folded.life
+        (row.touch, row.device) for row in rows if row.touch is not None and row.touch.stamp > folded.life
     ]
     placed = max(((touch.stamp, who) for touch, who in touches if touch.placed), default=(0, ""))
     if entry.placed:

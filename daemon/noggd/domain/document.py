@@ -10,7 +10,7 @@ handles to nested maps live inside one transaction only (y-crdt#493); updates ar
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pycrdt import Doc, Map, Subscription, TransactionEvent
@@ -48,7 +48,7 @@ class Document:
     """A Y document of one map per device, written under one client id.
 
     `client` is this device's Y client id, `device` its device id, `state` a whole document as
-    `encode` gave it together with `tops` (None: it is judged anew), `updates` what was journalled after it.
+    `encode` gave it together with `judged` (None: it is judged anew), `updates` what was journalled after it.
 
     Raises ProtocolError where state and updates do not fit each other: then the store is broken.
     """
@@ -59,7 +59,7 @@ class Document:
         device: str,
         state: bytes = b"",
         updates: Iterable[bytes] = (),
-        tops: list[Any] | None = None,
+        judged: list[Any] | None = None,
     ) -> None:
         self.client = client
         self.device = device
@@ -67,25 +67,35 @@ class Document:
         """Who wrote what was new in the last update that was applied: Y client ids."""
         self.fresh = False
         """Whether the last update that was applied brought anything new."""
-        self._load(state, updates, tops)
-
-    def _load(self, state: bytes, updates: Iterable[bytes] = (), tops: list[Any] | None = None) -> None:
-        self._doc: Doc[Any] = Doc(client_id=self.client)
-        self._guard = Guard(self.client, frozenset({ROOT}))
-        if tops is not None:
-            self._doc.apply_update(state)
-            self._guard.restore(decode_state_vector(self._doc.get_state()), tops)
+        self._guard = Guard(client, frozenset({ROOT}))
+        if judged is not None:
+            self._guard.restore(judged)
         elif state:
             self._guard.load(state)
-            self._doc.apply_update(state)
+        known = dict(self._guard.vector)
+        self._open(state, self._judge(updates))
+        if judged is not None and not updates and decode_state_vector(self._doc.get_state()) != known:
+            raise ProtocolError("a document is not what is kept of it")
+        self.operations = self._operations()
+
+    def _judge(self, updates: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield what was journalled, once the guard knows it."""
+        for update in updates:
+            try:
+                self._guard.own_write(update)
+            except Incomplete as gap:
+                raise ProtocolError("an update is missing between these") from gap
+            yield update
+
+    def _open(self, state: bytes, updates: Iterable[bytes] = ()) -> None:
+        """Make the Y document of a state and what came after it."""
+        self._doc: Doc[Any] = Doc(client_id=self.client)
         self._size = self._measured = len(state)
+        if state:
+            self._doc.apply_update(state)
         with self._doc.transaction():
             for update in updates:
                 self._size += len(update)
-                try:
-                    self._guard.own_write(update)
-                except Incomplete as gap:
-                    raise ProtocolError("an update is missing between these") from gap
                 self._doc.apply_update(update)
         self._root = self._doc.get(ROOT, type=Map)
         self._updates: list[bytes] = []
@@ -98,7 +108,6 @@ class Document:
             self._doc.observe(self._on_update),
             self._root.integrated.observe_deep(self._on_events),
         )
-        self.operations = self._operations()
 
     def _operations(self) -> int:
         """Count what was written into the own map since it was made and is no entry of it any more."""
@@ -173,22 +182,28 @@ class Document:
         self._guard.own_values(sum(value is not None for value in entries.values()))
         return self._updates.pop()
 
-    def replace(self, entries: Mapping[str, object], drop: Iterable[str] = ()) -> bytes | None:
+    def replace(self, entries: Mapping[str, object], drop: Iterable[str] = ()) -> bytes:
         """Compact the own map: replace it by a new one with these entries. Return the update for peers.
 
         Only its owner may do this, because nobody else writes there (two replacements of one map lose one
         side). `drop` names device maps to delete as a whole. The document is loaded anew, since yrs merges the
         ranges of what was deleted only on load.
         """
-        with self._doc.transaction():
-            self._root[self.device] = Map(dict(entries))
+        with self._doc.transaction() as transaction:
+            self._root[self.device] = Map()
+            handle = transaction._txn  # noqa: SLF001 # pycrdt's Map takes three times as long for each entry
+            own: Any = self._root.integrated.get(handle, self.device)
+            for key, value in entries.items():
+                own.insert(handle, key, value)
             for device in drop:
                 if device in self._root:
                     del self._root[device]
-        update = self._written()
+        self._guard.own_map(len(entries))
+        (update,) = self._updates
         state = self.encode()
         self.close()
-        self._load(state)
+        self._open(state)
+        self.operations = self._operations()
         return update
 
     def _written(self) -> bytes | None:
@@ -276,9 +291,9 @@ class Document:
         """Return the canonical delete set: equal bytes on replicas that have deleted the same."""
         return delete_set(self._doc.get_update(self._doc.get_state()))
 
-    def tops(self) -> list[Any]:
-        """Return, as plain JSON values, what the guard knows beside the document: with it a start is quicker."""
-        return self._guard.tops()
+    def judged(self) -> list[Any]:
+        """Return, as plain JSON values, what the guard knows of the document: with it a start is quicker."""
+        return self._guard.judged()
 
     def encode(self) -> bytes:
         """Return the whole document as one update."""

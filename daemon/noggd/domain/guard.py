@@ -123,24 +123,34 @@ class Guard:
         """Return the clock at which a client last made a map of its own; None if it has none here."""
         return max((clock for owner, clock in self._maps if owner == client), default=None)
 
-    def tops(self) -> list[Any]:
-        """Return, as plain JSON values, what `restore` needs beside the document."""
-        return [sorted(self._maps), sorted(self._tombs.items())]
+    def own_map(self, count: int) -> None:
+        """Take in that we replaced our map by one with so many plain values: a tomb is left of the old one."""
+        own, clock = self.own_client, self.vector.get(self.own_client, 0)
+        old = {each for each in self._maps if each[0] == own}
+        self._maps = (self._maps - old) | {(own, clock)}
+        tombs = self._tombs.setdefault(own, [])
+        tombs += [(at, at + 1) for _, at in old]
+        tombs.sort()
+        self.vector[own] = clock + 1 + count
 
-    def restore(self, vector: dict[int, int], tops: list[Any]) -> None:
+    def judged(self) -> list[Any]:
+        """Return what the guard knows as plain JSON values, for `restore`."""
+        return [sorted(self.vector.items()), sorted(self._maps), sorted(self._tombs.items())]
+
+    def restore(self, judged: list[Any]) -> None:
         """Start over from what was kept of a guard: cheaper than judging again what was judged before.
 
-        Raises ProtocolError where that is not what `tops` gave.
+        Raises ProtocolError where that is not what `judged` gave.
         """
         try:
-            maps, tombs = tops
+            vector, maps, tombs = judged
+            self.vector = {int(client): int(clock) for client, clock in vector}
             self._maps = {(int(client), int(clock)) for client, clock in maps}
             self._tombs = {
                 int(client): [(int(start), int(end)) for start, end in ranges] for client, ranges in tombs
             }
         except (ValueError, TypeError) as error:
             raise ProtocolError("what is kept of a document cannot be read") from error
-        self.vector = vector
 
     def load(self, state: bytes) -> None:
         """Start over from the whole state of our own document; our own client id may stand in it."""

@@ -356,7 +356,7 @@ class DeviceMaps:
         for device in drop:
             self.entries.pop(device, None)
         self._sources = None
-        return [] if update is None else [update]
+        return [update]
 
     def rescue(self, client: int, state: bytes) -> None:
         """Start over from a peer's whole document, under a new client id, after we were rolled back or cloned.

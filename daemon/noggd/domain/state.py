@@ -240,7 +240,7 @@ class SessionState:
 
     def load(self) -> None:
         """Fold everything that was just loaded, under the revisions that it had when it was journalled."""
-        for name, rows in self._all_rows().items():
+        for name, rows in self.all_rows().items():
             folded = fold(rows)
             self._note(name, folded, [])
             if folded.alive:
@@ -248,7 +248,7 @@ class SessionState:
                 reference.revision, reference.changed = self.revisions.of(name)
                 self.references[name] = reference
 
-    def _all_rows(self) -> dict[str, list[Row]]:
+    def all_rows(self) -> dict[str, list[Row]]:
         """Return the rows of every reference: what `rows` says of each, in one pass over the entries."""
         every: dict[str, list[Row]] = {}
         for device, entries in self.maps.sources:
@@ -295,7 +295,8 @@ class SessionState:
         name = reference_of(plain)
         if entry is None or name is None:
             return entry is not None
-        return counts(self.maps, self.fold(name), device, plain, entry)
+        rows = self.rows(name)
+        return counts(rows, fold(rows), device, plain, entry)
 
     def compact(self, now: int, drop: tuple[str, ...] = (), stored_by_all: int = 0) -> list[bytes]:
         """Rewrite the own map with what still counts; see `upkeep.compact`."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from noggd.domain.changes import Change, Origin
 from noggd.domain.counting import counts
-from noggd.domain.entries import PLACED, REGISTERED, REMOVED, Act, Entry, Field, reference_of
+from noggd.domain.entries import PLACED, REGISTERED, REMOVED, Act, Entry, Field, adopted_key, reference_of
 from noggd.domain.fold import Row, fold, is_present
 from noggd.domain.hlc import milliseconds, stamp_at
 
@@ -30,13 +30,16 @@ def compact(session: SessionState, now: int, drop: tuple[str, ...], stored_by_al
     once every member has stored it: `stored_by_all` is the stamp up to which they have everything.
     """
     expired = {name for name, gone in session.removed.items() if milliseconds(gone) <= now - RESTORABLE_FOR}
-    own = session.maps.own
-    for key in list(own):
-        name = reference_of(key)
+    own, here = session.maps.own, session.maps.device
+    rows = session.all_rows()
+    folded = {name: fold(each) for name, each in rows.items()}
+    for key, entry in list(own.items()):
+        device, plain = (adopted_key(key) if key[0] == "x" else None) or (here, key)
+        name = reference_of(plain)
         if name is None:
             continue
-        fields_expired = name in expired and not key.startswith("r/")
-        if fields_expired or not session.still_counts(key):
+        fields_expired = name in expired and not plain.startswith("r/")
+        if fields_expired or not counts(rows[name], folded[name], device, plain, entry):
             del own[key]
     _bury(session, min(stored_by_all, stamp_at(now - RESTORABLE_FOR)))
     return [*session.maps.flush(), *session.maps.compact(drop)]
@@ -44,6 +47,8 @@ def compact(session: SessionState, now: int, drop: tuple[str, ...], stored_by_al
 
 def _bury(session: SessionState, until: int) -> None:
     """Erase every trace of references whose removal all members have stored, in everybody's map."""
+    if until <= 0:
+        return
     removals = {
         key[2:]
         for _, entries in session.maps.sources
@@ -95,7 +100,9 @@ def adopt(session: SessionState, device: str) -> None:
             known = session.maps.own.get(key)
             if known is None or known.stamp < entry.stamp:  # whoever left may have heard more of that device
                 session.put(key, entry)
-        elif counts(session.maps, session.fold(name), device, key, entry):
+            continue
+        rows = session.rows(name)
+        if counts(rows, fold(rows), device, key, entry):
             session.put(f"x/{device}/{key}", entry)
 
 

@@ -86,6 +86,36 @@ def test_a_compaction_shrinks_and_says_the_same() -> None:
     assert other.devices() == mine.devices()
 
 
+def test_what_was_written_before_compactions_may_come_again_by_a_detour() -> None:
+    here, there = Document(1, "A"), Document(2, "B")
+    updates = []
+    for number in range(4):
+        updates += [here.write({"k": number, "l": [number, "v"]}) or b"", here.replace({"k": number})]
+        assert here.state_vector == Document(3, "C", here.encode()).state_vector
+    for update in updates:
+        there.apply(update)
+    again = Document(1, "A", here.encode(), (), here.judged())
+    for update in [*updates, there.missing(b"\0")]:
+        for document in (here, again):
+            document.apply(update)
+            assert not document.fresh
+    for document in (here, again):
+        there.apply(document.write({"m": 1}) or b"")
+        assert there.device_map("A") == document.device_map("A") == {"k": 3, "m": 1}
+        there, document.fresh = Document(2, "B", here.encode()), False
+
+
+def test_a_document_and_what_is_kept_of_it_must_fit() -> None:
+    here = Document(1, "A")
+    here.write({"k": 1})
+    state, judged = here.encode(), here.judged()
+    here.write({"l": 1})
+    with pytest.raises(ProtocolError):
+        Document(1, "A", state, (), here.judged())
+    with pytest.raises(ProtocolError):
+        Document(1, "A", here.encode(), (), judged)
+
+
 def test_a_document_is_built_from_a_state_and_what_came_after() -> None:
     mine = Document(7, "dA")
     mine.write({"r/m.1": 5})

@@ -242,8 +242,8 @@ class TestRestored:
     def restored(self) -> Guard:
         known = guard(self.BASE)
         made = guard()
-        made.restore(dict(known.vector), json.loads(json.dumps(known.tops())))
-        assert made.tops() == known.tops()
+        made.restore(json.loads(json.dumps(known.judged())))
+        assert made.judged() == known.judged()
         return made
 
     @pytest.mark.parametrize(
@@ -263,11 +263,11 @@ class TestRestored:
                     judge.check(then)
 
     @pytest.mark.parametrize(
-        "tops", [[], [[1], []], [[[1, "x"]], []], [[], [[1]]], [None, None], [[], [], []]]
+        "judged", [[], [[], []], [[], [[1]], []], [[[1, "x"]], [], []], [[], [], [[1]]], [None, None, None]]
     )
-    def test_what_is_not_what_was_kept_is_refused(self, tops: list[Any]) -> None:
+    def test_what_is_not_what_was_kept_is_refused(self, judged: list[Any]) -> None:
         with pytest.raises(ProtocolError):
-            guard().restore({}, tops)
+            guard().restore(judged)
 
 
 class TestOwnClient:
