@@ -1,7 +1,7 @@
 """Ten thousand random hostile histories of a group, each read in several orders and from several partial views.
 
-Signatures are left out (reading checks them before `evaluate` sees a statement, see `tests/unit/domain`): that makes
-a history a thousand times cheaper. `NOGG_HISTORIES=1000000` runs the long form, `NOGG_HISTORY=n` replays one.
+Signatures are left out (reading checks them before `evaluate` sees a statement, see `tests/unit/domain`): that
+makes a history a thousand times cheaper. `NOGG_HISTORIES=1000000` runs the long form, `NOGG_HISTORY=n` replays one.
 """
 
 from __future__ import annotations

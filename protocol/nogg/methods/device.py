@@ -115,8 +115,8 @@ class Peer(TypedDict):
     """The link to one other device; `behind`: changes that it has not stored yet, as far as is known.
 
     `clock_ahead_ms`: how far this device's clock is ahead of the other's. `held_back`: so far that this device's
-    changes are held back until that is mended. `fault`: why it was not reached when it was last tried; with `fix`, what it did
-    against the protocol in the last minutes, and what to do about that.
+    changes are held back until that is mended. `fault`: why it was not reached when it was last tried; with `fix`,
+    what it did against the protocol in the last minutes, and what to do about that.
     """
 
     device: str

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from nogg.errors import Conflict, InvalidParams, LimitExceeded, NotFound
+from noggd.domain import upkeep
 from noggd.domain.changes import ABSENT, Change, Origin
 from noggd.domain.document import Document
 from noggd.domain.hlc import HybridClock
@@ -313,11 +314,30 @@ def test_a_map_that_was_written_often_is_compacted_whatever_the_restarts(seat: S
     assert seat.session.references.keys() == {"m.1"}
 
 
+def test_a_removal_that_was_adopted_outlives_what_the_reference_had(seat: Seat) -> None:
+    left = Seat("dB", 8)
+    left.do(left.session.register, "m.1", "canvas")
+    seat.session.merge(left.session.maps.encode(), HERE)
+    left.do(left.session.remove, "m.1")
+    seat.session.merge(left.session.maps.encode(), HERE)
+    seat.do(lambda now: seat.session.adopt("dB"))
+    seat.session.maps.set_members(frozenset({"dA"}))
+    later = seat.now + upkeep.RESTORABLE_FOR + 1
+    seat.session.compact(later)
+    assert list(seat.session.maps.own) == ["x/dB/r/m.1"], "somebody may come back who has not heard of it"
+    seat.session.compact(later, stored_by_all=seat.session.clock.last)
+    assert not seat.session.maps.own
+
+
 def test_a_full_session_takes_nothing_new_and_can_be_cleared_out(seat: Seat) -> None:
     """A larger document could be sent to no other device."""
-    with pytest.raises(LimitExceeded):
+
+    def fill() -> None:
         for number in range(20_000):
             seat.do(seat.session.register, f"m.{number}", "canvas", "x" * 1024)
+
+    with pytest.raises(LimitExceeded):
+        fill()
     count = len(seat.session.references)
     assert 13_000 < count < 15_000
     seat.do(seat.session.update, "m.1", {"view": "map"})

@@ -190,7 +190,8 @@ def test_what_checks_parameters_is_what_pydantic_would_make(name: str) -> None:
 
 
 def test_a_kind_of_type_that_no_check_is_known_for_is_refused() -> None:
-    for unknown in (set[str], TypedDict("Loose", {"a": str}), bytes):
+    unknowns: list[Any] = [set[str], TypedDict("Loose", {"a": str}), bytes]
+    for unknown in unknowns:
         with pytest.raises(TypeError):
             schema_of(unknown)
 
