@@ -32,6 +32,18 @@ MAX_FUTURE = 24 * 3600 * 1000
 the next (contract, section 4), and changes may come through several."""
 
 
+def _let_go(error: Exception) -> Exception:
+    """Forget which frames an error came through: they hold the batch, and that holds the error.
+
+    The collector would find such a circle late, and with one refused change in it a batch of hundreds.
+    """
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__ = None
+        each = each.__cause__ or each.__context__
+    return error
+
+
 class Trespass(NamedTuple):
     """A peer's update wrote into our own map; these Y client ids wrote what was new in it."""
 
@@ -84,7 +96,7 @@ class Batch:
             try:
                 item.result = item.run(self)
             except (NoggError, ProtocolError, Incomplete) as error:
-                item.result = error
+                item.result = _let_go(error)
             except Broken:
                 raise
             except Exception:  # whatever fails inside one operation must not stop the service
