@@ -102,6 +102,22 @@ def test_a_change_here_is_told_there(pair: Pair) -> None:
     assert told["origin"]["device"] == call(a, "hello")["device"]["id"]
 
 
+def test_who_was_told_of_a_change_knows_that_its_writer_has_it(pair: Pair) -> None:
+    """At once: not when the writer next sums up what it has, which is every ten seconds."""
+    a, b = pair
+    until(lambda: in_step(a, b), "merged")
+    writer = call(a, "hello")["device"]["id"]
+    with Connection(b.socket) as app:
+        app.call("session.subscribe")
+        for number in range(2):  # no two summaries of one device are that close to each other
+            call(a, "reference.register", microcosmID=f"told.{number}")
+            told = next(each for each in changes(app) if f"told.{number}" in each["set"])
+            began = time.monotonic()
+            synced = app.call("sync.wait", revision=told["revision"], devices=[writer])["synced"]
+            assert time.monotonic() - began < 3.0
+            assert [row["device"] for row in synced] == [writer]
+
+
 @pytest.mark.fault
 def test_both_survive_kill_9_and_meet_again(pair: Pair) -> None:
     a, b = pair

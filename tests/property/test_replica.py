@@ -131,6 +131,7 @@ class Link:
             if self.up():
                 self.carry_out(self.replica.refused(action))
         elif self.up():
+            self.replica.merged(document, {client: end for client, _, end in json.loads(update)[0]})
             self.carry_out(self.replica.stored(document, self.node.logs[document].state()[0]))
 
     def receive(self) -> None:

@@ -44,10 +44,15 @@ def _let_go(error: Exception) -> Exception:
     return error
 
 
-class Trespass(NamedTuple):
-    """A peer's update wrote into our own map; these Y client ids wrote what was new in it."""
+class Merged(NamedTuple):
+    """A peer's update is stored.
 
-    clients: frozenset[int]
+    `brought`: the clock that each Y client has now who wrote what was new in it; `trespassed`: it wrote into our
+    own map.
+    """
+
+    brought: Mapping[int, int]
+    trespassed: bool
 
 
 class Item:
@@ -194,7 +199,7 @@ class Batch:
                 self.touched.add(document_of(name))
                 session.maps.hurry()
 
-    def merge(self, document: str, update: bytes, origin: Origin, now: int) -> Trespass | None:
+    def merge(self, document: str, update: bytes, origin: Origin, now: int) -> Merged:
         """Merge a peer's update into a document; tell if it wrote where only we may, which is undone.
 
         A stamp that is more than a day ahead would order everybody's acts until then. Honest ones send none (they
@@ -218,7 +223,7 @@ class Batch:
             raise Broken("it stamps changes more than a day ahead: its clock is wrong")
         if maps.document.fresh:
             self.updates.append((document, update, origin.device))
-        return Trespass(maps.document.writers) if maps.trespassed else None
+        return Merged(maps.document.brought, maps.trespassed)
 
     def set_members(self, members: frozenset[str]) -> None:
         """Let only these devices' maps count, in every document."""

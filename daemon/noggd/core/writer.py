@@ -168,7 +168,7 @@ class Core:
         self._submit(Item(lambda batch: batch.hurry(), reply))
 
     def merge(self, document: str, update: bytes, device: str, reply: Reply) -> None:
-        """Merge a peer's update. Replies None or Trespass once it is stored, or Incomplete, or ProtocolError."""
+        """Merge a peer's update. Replies Merged once it is stored, or Incomplete, or ProtocolError."""
         if document != PERSON and session_of(document) is None:
             reply(ProtocolError("no such document"))
             return

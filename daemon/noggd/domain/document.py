@@ -63,8 +63,8 @@ class Document:
     ) -> None:
         self.client = client
         self.device = device
-        self.writers: frozenset[int] = frozenset()
-        """Who wrote what was new in the last update that was applied: Y client ids."""
+        self.brought: Mapping[int, int] = {}
+        """The clock that each Y client has now who wrote what was new in the last update that was applied."""
         self.fresh = False
         """Whether the last update that was applied brought anything new."""
         self._guard = Guard(client, frozenset({ROOT}))
@@ -238,7 +238,7 @@ class Document:
         finally:
             self._foreign = False
         self._guard.accept(checked)
-        self.writers = frozenset(checked.clocks)
+        self.brought = checked.clocks
         self.fresh = bool(self._updates)
         self._updates.clear()
         return self._changes()

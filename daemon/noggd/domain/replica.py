@@ -51,7 +51,7 @@ class Answer(NamedTuple):
 
 
 class Merge(NamedTuple):
-    """Merge an update; report to `stored`, or to `refused` if it runs ahead of what is here.
+    """Merge an update; report to `merged` and `stored`, or to `refused` if it runs ahead of what is here.
 
     `asked`: it is the answer to our sync step 1.
     """
@@ -211,10 +211,10 @@ class Replica:
             case Step1(document, vector):
                 return self._asked_by_peer(document, vector)
             case Stored(document, vector):
-                self._note(self._shared(document), vector)
+                self._note(self._shared(document), decode_state_vector(vector))
             case Summary(document, vector, _):
                 shared = self._shared(document)
-                self._note(shared, vector)
+                self._note(shared, decode_state_vector(vector))
                 shared.quiet = frame
                 if not shared.begun:  # the frame that told of it went astray
                     return self._ask(document, shared)
@@ -234,7 +234,7 @@ class Replica:
         shared = self._shared(document)
         if shared.owed:
             raise ProtocolError("the peer asked twice without waiting for the answer")
-        self._note(shared, vector)
+        self._note(shared, decode_state_vector(vector))
         shared.quiet = None
         shared.owed = True
         actions = [] if shared.begun else self._ask(document, shared)
@@ -242,9 +242,9 @@ class Replica:
         return actions + self._answer(document, shared, vector)
 
     @staticmethod
-    def _note(shared: _Shared, vector: bytes) -> None:
+    def _note(shared: _Shared, clocks: Mapping[int, int]) -> None:
         has = shared.has = shared.has or {}
-        for client, clock in decode_state_vector(vector).items():
+        for client, clock in clocks.items():
             if clock > has.get(client, 0):
                 has[client] = clock
         if len(has) > MAX_CLIENTS:
@@ -264,6 +264,15 @@ class Replica:
         shared.owed = False
         shared.live = True
         return [Send(frame), *changes]
+
+    def merged(self, document: str, brought: Mapping[int, int]) -> None:
+        """Note that the peer has what its update brought: whatever is sent is on the disk of who sends it.
+
+        Takes the clock of each client that wrote some of it. Raises ProtocolError as `receive` does.
+        """
+        shared = self._shared(document)
+        if shared.has is not None:  # before the peer said what it has, this would pass for all of it
+            self._note(shared, brought)
 
     @staticmethod
     def stored(document: str, vector: bytes) -> list[Action]:

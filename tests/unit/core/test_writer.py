@@ -11,10 +11,12 @@ import pytest
 
 from nogg.errors import NotFound, ProtocolError, ShuttingDown, StorageFailed
 from noggd.core import Core, open_core
+from noggd.core.batch import Merged
 from noggd.core.records import decode
 from noggd.domain.changes import Change, DevicesChange, EpochChange, IdentityChange, Origin
 from noggd.domain.document import Incomplete
 from noggd.domain.session import Session
+from noggd.domain.update import decode_state_vector
 from noggd.storage.journal import Journal
 
 HERE = Origin("dA", "test")
@@ -213,7 +215,7 @@ async def test_two_cores_sync_by_updates_and_by_state(tmp_path: Path) -> None:
                 vector = states[document][0] if document in states else b"\x00"
                 update = await source.call(partial(source.core.missing, document, vector))
                 merge = partial(target.core.merge, document, update, source.core.device)
-                assert await target.call(merge) is None
+                assert isinstance(await target.call(merge), Merged)
         assert a.core.view("default").references["m.1"].view == "canvas"
         assert b.core.view("default").references["m.1"].password == "one"
         assert a.told[-1].origin == Origin("dB")
@@ -238,8 +240,10 @@ async def test_a_known_update_is_not_journalled_again(tmp_path: Path) -> None:
     async with seat_in(tmp_path, "dA") as a, seat_in(tmp_path, "dB") as b:
         await a.register("m.1")
         update = a.updates[-1][1]
-        for _ in range(2):
-            assert await b.call(lambda reply: b.core.merge("session/default", update, "dA", reply)) is None
+        clocks = decode_state_vector(a.core.vector("session/default"))
+        for brought in (clocks, {}):
+            merged = await b.call(lambda reply: b.core.merge("session/default", update, "dA", reply))
+            assert merged == Merged(brought, trespassed=False)
         assert b.journal.last_seq == 1
         assert len(b.updates) == 1
 
@@ -318,7 +322,7 @@ async def test_a_device_that_was_rolled_back_starts_a_new_life(tmp_path: Path) -
         await a.register("m.2", password="told to the other")
         for document in a.core.documents():
             update = await a.call(partial(a.core.missing, document, b"\x00"))
-            assert await b.call(partial(b.core.merge, document, update, "dA")) is None
+            assert isinstance(await b.call(partial(b.core.merge, document, update, "dA")), Merged)
     restore(tmp_path, backup)
     async with seat_in(tmp_path, "dA") as a, seat_in(tmp_path, "dB") as b:
         await a.register("m.3")
@@ -333,7 +337,7 @@ async def test_a_device_that_was_rolled_back_starts_a_new_life(tmp_path: Path) -
         assert EpochChange(a.core.epoch) in a.told
         for document in a.core.documents():
             update = await a.call(partial(a.core.missing, document, b"\x00"))
-            assert await b.call(partial(b.core.merge, document, update, "dA")) is None
+            assert isinstance(await b.call(partial(b.core.merge, document, update, "dA")), Merged)
         assert b.core.view("default").references.keys() == {"m.1", "m.2", "m.3"}
     async with seat_in(tmp_path, "dA") as a:
         assert a.core.view("default").references["m.2"].password == "told to the other"
@@ -359,7 +363,7 @@ async def test_what_a_fast_clock_stamped_is_stamped_anew(tmp_path: Path) -> None
         assert restored.password == "one"
         for document in a.core.documents():
             update = await a.call(partial(a.core.missing, document, b"\x00"))
-            assert await b.call(partial(b.core.merge, document, update, "dA")) is None
+            assert isinstance(await b.call(partial(b.core.merge, document, update, "dA")), Merged)
         time[0] = NOW + 5
         later = await b.start(lambda session: session.update(NOW + 5, "m.2", {"view": "later"}))
         assert later.view == "later", "an act of another device wins again"

@@ -81,6 +81,31 @@ def test_what_the_peer_has_on_disk_is_known_and_only_grows() -> None:
     assert one.peer_has("session/none") == {}
 
 
+def test_the_peer_has_what_it_sent() -> None:
+    one = live()
+    one.receive(Update("person", b"u"))
+    one.merged("person", {7: 2, 9: 5})
+    one.merged("person", {7: 1})
+    assert one.peer_has("person") == {7: 2, 9: 5}
+
+
+def test_what_a_peer_has_is_not_known_in_part_before_it_said_what_it_has() -> None:
+    """Or it would be taken for its state vector, and answered as one."""
+    one = Replica()
+    one.begin({"person": ONE})
+    one.receive(Step2("person", b"all"))
+    one.merged("person", {7: 2})
+    assert one.peer_has("person") == {}
+    assert one.summarise({"person": (TWO, D)}) == [Send(Summary("person", TWO, D))]
+
+
+def test_a_peer_cannot_name_more_and_more_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica, "MAX_CLIENTS", 2)
+    one = live()
+    with pytest.raises(ProtocolError, match="more and more"):
+        one.merged("person", {8: 1, 9: 1})
+
+
 def test_a_gap_is_asked_about_once() -> None:
     one = live()
     (first,) = one.receive(Update("person", b"3"))

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from nogg.errors import NoggError, ProtocolError
 from noggd.core import Core
-from noggd.core.batch import Trespass
+from noggd.core.batch import Merged
 from noggd.domain.document import Incomplete
 from noggd.domain.frames import Frame, Step1, Stored, Summary
 from noggd.domain.guard import OwnClient
@@ -133,15 +133,12 @@ class Documents:
         return ask
 
     def _merged(self, action: Merge) -> Callable[[Any], None]:
-        def merged(result: Exception | Trespass | None) -> None:
+        def merged(result: Exception | Merged) -> None:
             self._count(-len(action.update) - MERGE_COSTS)
             if self._ended:
                 return
-            if isinstance(result, Trespass):
-                self._trespassed(result.clients)
-                self._acknowledge(action.document)
-            elif result is None:
-                self._acknowledge(action.document)
+            if isinstance(result, Merged):
+                self._stored(action.document, result)
             elif isinstance(result, Incomplete):
                 self._carry_out(self.replica.refused(action))
             elif isinstance(result, OwnClient):
@@ -150,6 +147,16 @@ class Documents:
                 self._failed(result)
 
         return merged
+
+    def _stored(self, document: str, merged: Merged) -> None:
+        if merged.trespassed:
+            self._trespassed(frozenset(merged.brought))
+        try:
+            self.replica.merged(document, merged.brought)
+        except ProtocolError as error:
+            self._failed(error)
+        else:
+            self._acknowledge(document)
 
     def _acknowledge(self, document: str) -> None:
         """Acknowledge what is stored: once for all merges of a document that shared a commit."""
