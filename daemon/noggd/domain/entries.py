@@ -102,6 +102,8 @@ def _text(value: object, most: int) -> bool:
 
 
 def _act(stored: Stored) -> Act | None:
+    if type(stored) is int and 0 < stored <= MAX_STAMP:  # nearly every one of thousands, at each start
+        return Act(stored, REGISTERED)
     if not isinstance(stored, list):
         stamp = _stamp(stored)
         return None if stamp is None else Act(stamp, REGISTERED)
@@ -160,23 +162,23 @@ def _flag(stored: Stored) -> Flag | None:
 
 def parse(key: str, stored: Stored) -> Entry | None:
     """Return the entry that is stored under `key`, or None where this version cannot read it."""
-    kind, _, name = key.partition("/")
-    if kind in type_of_key:
+    kind, name = key[:2], key[2:]
+    if kind in ("r/", "v/", "p/", "t/"):
         if not is_microcosm_id(name):
             return None
-        if kind == "r":
+        if kind == "r/":
             return _act(stored)
-        if kind == "t":
+        if kind == "t/":
             return _touch(stored)
-        return _field(stored, MAX_VIEW if kind == "v" else MAX_PASSWORD)
+        return _field(stored, MAX_VIEW if kind == "v/" else MAX_PASSWORD)
     if key == "a":
         field = _field(stored, MAX_NAME)
         return field if field is None or field.value is None or is_microcosm_id(field.value) else None
     if key in ("u", "n"):
         return _field(stored, MAX_NAME)
-    if kind == "s" and is_session_name(name):
+    if kind == "s/" and is_session_name(name):
         return _flag(stored)
-    if kind == "x":
+    if kind == "x/":
         inner = adopted_key(key)
         return None if inner is None or inner[1].startswith("x/") else parse(inner[1], stored)
     return None

@@ -77,18 +77,21 @@ class DeviceMaps:
 
     def _parsed(self, stored: dict[str, Any]) -> dict[str, Entry]:
         entries: dict[str, Entry] = {}
+        newest = forgot = 0
         for key, value in stored.items():
             entry = parse(key, value)
             if entry is not None:
                 entries[key] = entry
-                self._see(entry)
+                newest = max(newest, entry.stamp)
+                if isinstance(entry, Act) and entry.forgot > forgot:
+                    forgot = entry.forgot
+        self._see(newest, forgot)
         return entries
 
-    def _see(self, entry: Entry) -> None:
-        self.latest = max(self.latest, entry.stamp)
-        self.clock.see(entry.stamp)
-        if isinstance(entry, Act):
-            self.clock.see(entry.forgot)
+    def _see(self, stamp: int, forgot: int) -> None:
+        self.latest = max(self.latest, stamp)
+        self.clock.see(stamp)
+        self.clock.see(forgot)
 
     # What counts
 
@@ -312,7 +315,7 @@ class DeviceMaps:
                 entries.pop(key, None)
             else:
                 entries[key] = entry
-                self._see(entry)
+                self._see(entry.stamp, entry.forgot if isinstance(entry, Act) else 0)
         return set(stored)
 
     def _repair(self, stored: dict[str, Any] | None, useless: set[str]) -> set[str]:

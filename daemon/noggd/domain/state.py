@@ -6,7 +6,7 @@ entries and finds out what an operation changed. Pure: time is an argument.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from nogg.errors import Conflict, LimitExceeded
 from noggd.domain import upkeep
@@ -172,8 +172,9 @@ class SessionState:
         removed: list[str] = []
         conflicts: list[str] = []
         dirty, self._dirty = self._dirty, {}
+        every = self.all_rows() if self._are_many(dirty) else None
         for name in dirty:
-            folded = self.fold(name)
+            folded = self.fold(name) if every is None else fold(every.get(name, ()))
             self._note(name, folded, conflicts)
             old = self.references.get(name)
             if not folded.alive:
@@ -190,6 +191,10 @@ class SessionState:
         if not changed and not removed and active is ABSENT and not conflicts:
             return None
         return self._publish(changed, frozenset(explicit), removed, active, conflicts, origin)
+
+    def _are_many(self, names: Collection[str]) -> bool:
+        """Say whether the rows of these references are found more quickly by looking at all."""
+        return 4 * len(names) > 100 + sum(len(entries) for _, entries in self.maps.sources)
 
     def _note(self, name: str, folded: Folded, conflicts: list[str]) -> None:
         """Keep removals and rivals in step, and erase secrets that count for nobody any more."""
