@@ -108,6 +108,11 @@ class DirectConnection(Connection):
         while early:
             listener(early.popleft())
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of the listener, which holds the connection: that holds a third of a megabyte of TLS buffers."""
+        super().connection_lost(exc)
+        self._listener = _nobody
+
     def process_event(self, event: Any) -> None:
         """Take a message out of the library's way; everything else is its own business."""
         if not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
@@ -197,6 +202,10 @@ class OutgoingConnection(DirectConnection, ClientConnection):
             if self.response is None:
                 raise Refused from error
             raise
+
+
+def _nobody(_message: bytes) -> None:
+    """Listen no more."""
 
 
 def pinned(certificate: bytes) -> type[OutgoingConnection]:

@@ -74,8 +74,10 @@ class Documents:
         self._carry_out(self.replica.begin({name: vector for name, (vector, _) in states.items()}))
 
     def end(self) -> None:
-        """Do nothing more, whatever still comes back from the core."""
+        """Do nothing more, whatever still comes back from the core; let go of the link."""
         self._ended = True
+        self._send = self._pause = self._failed = self._trespassed = _nothing
+        self._progressed = self._forgotten = _nothing
 
     def hold_back(self, held_back: bool) -> None:
         """Stop sending content, or begin again."""
@@ -190,6 +192,11 @@ class Fetching(Documents):
         self._asked = False
         self._done = done
 
+    def end(self) -> None:
+        """Do nothing more; let go of the link."""
+        super().end()
+        self._done = _nothing
+
     def begin(self, states: States) -> None:
         """Ask for everything."""
         for frame in self._rescue.begin():
@@ -221,3 +228,7 @@ class Fetching(Documents):
             self._failed(result)
         else:
             self._done()
+
+
+def _nothing(*_: object) -> None:
+    """Stand for the callbacks of a link that has ended."""

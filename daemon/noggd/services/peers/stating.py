@@ -77,7 +77,8 @@ class Stating:
         await self._trust.admit(statements)
 
     def end(self) -> None:
-        """Let nobody wait any longer."""
+        """Let nobody wait any longer; let go of the link."""
         self._ended = True
+        self._send = lambda frame: None
         for waiting in self._awaited.values():
             waiting.cancel()

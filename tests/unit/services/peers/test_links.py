@@ -1,6 +1,8 @@
 """Between two links to one device, and when a peer is slow, silent or gone."""
 
 import asyncio
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,24 @@ async def test_reading_pauses_while_too_much_waits_to_be_merged(
         await until(lambda: len(b.has()) == 30)
         assert paused
         assert paused == [True, False] * (len(paused) // 2)
+
+
+async def test_a_link_that_ended_is_freed_with_its_connection(tmp_path: Path) -> None:
+    """A connection holds a third of a megabyte, which must not wait for the collector."""
+    async with devices(tmp_path, "a", "b") as (a, b):
+        await paired(a, b)
+        await a.register("over.it")
+        await until(lambda: b.has() == {"over.it"})
+        ended = [device.peers._links.chosen()[0] for device in (a, b)]
+        gone = [weakref.ref(each) for link in ended for each in (link, link.connection)]
+        gc.collect()
+        gc.disable()
+        try:
+            ended.pop().abort("test")
+            ended.clear()
+            await until(lambda: not any(each() for each in gone))
+        finally:
+            gc.enable()
 
 
 async def test_an_address_that_changed_is_learned_over_the_link(tmp_path: Path) -> None:
