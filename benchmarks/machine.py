@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import re
@@ -26,7 +25,7 @@ def machine() -> dict[str, str]:
         "memory": f"{memory:.0f} GB",
         "system": f"{platform.system()} {platform.release()}",
         "disk": _disk(tempfile.gettempdir()),
-        "python": platform.python_version() + (" with uvloop" if importlib.util.find_spec("uvloop") else ""),
+        "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
     }
     found |= {name: importlib.metadata.version(name) for name in _LIBRARIES}

@@ -22,8 +22,6 @@ from noggd.platform import config, logs, systemd
 from noggd.platform.traces import told
 
 if TYPE_CHECKING:
-    import asyncio
-
     from noggd.platform.config import Settings
 
 FAILED = 1
@@ -85,7 +83,7 @@ def _run(settings: Settings, places: paths.Paths, read: Callable[[], Settings]) 
     from noggd.platform.unix_socket import SocketInUse
 
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner() as runner:
             runner.run(app.run(settings, places, read))
         return 0
     except NoggError as error:
@@ -123,16 +121,6 @@ def _turn_away(error: Exception) -> None:
 
     answer = InternalError(f"the daemon does not start: {told(error)}", hint="nogg doctor says what to do")
     systemd.turn_away(encode({"jsonrpc": "2.0", "id": None, "error": answer.to_wire()}))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Take uvloop where it was installed with us (`noggd[uvloop]`): a third less time for each call."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -90,7 +90,7 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
         if "extra" not in line
     }
     assert {"pycrdt", "click", "cryptography"} <= needed
-    assert not needed & {"pytest", "hatchling", "ruff", "uvloop"}
+    assert not needed & {"pytest", "hatchling", "ruff"}
 
 
 def test_what_is_built_from_the_source_distribution_is_the_same(

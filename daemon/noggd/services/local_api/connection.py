@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Look who is there, and serve only the daemon's own user and root."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, but does not say so
+        self._transport = cast("asyncio.Transport", transport)  # what a Unix socket has
         if self._server.closed or self._server.is_full(transport):
             self._transport.abort()  # accepted in the daemon's last moment, or with one of the last descriptors
             return
