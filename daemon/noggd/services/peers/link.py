@@ -74,6 +74,9 @@ class Home(Protocol):
     def trespassed(self, link: Link, clients: frozenset[int]) -> None:
         """Take note that these Y clients wrote into our map, by what came over a link; it was undone."""
 
+    def doubled(self, link: Link) -> None:
+        """Take note that a peer refused us, because another running device has our key."""
+
     def outdated(self, link: Link) -> None:
         """Take note that a peer speaks a version of the protocol that is too old, or too new."""
 
@@ -164,6 +167,8 @@ class Link:
         finally:
             if self.connection.offence:
                 self.home.misbehaved(self, self.connection.offence)
+            if self.connection.close_code == CLONE:
+                self.home.doubled(self)
             if self.connection.close_code == OTHER_VERSION and self.hello and self.hello.protocol > VERSION:
                 self.home.outdated(self)
             self._stop(self.connection.dropped or "the connection ended")

@@ -245,6 +245,11 @@ class Links:
             )
             log.warning("%s wrote into the map of this device; that was undone", device)
 
+    def doubled(self, link: Link) -> None:
+        """Remember that a peer refused us, because another running device has our key."""
+        what = "it refuses this device: another running one has the same key"
+        self.conduct.blame(link.device, what, COPIED, keep_out=False)
+
     def outdated(self, link: Link) -> None:
         """Remember that a peer speaks a version of the protocol that is too old, or too new."""
         if link.hello is not None and link.hello.protocol > VERSION:

@@ -12,6 +12,11 @@ def copy(device: Device, to: Path) -> None:
     shutil.copytree(device.directory, to)
 
 
+def fault(device: Device) -> str:
+    (row,) = device.peers.status()["peers"]
+    return str(row.get("fault"))
+
+
 def restore(device: Device, copied: Path) -> None:
     shutil.rmtree(device.directory)
     shutil.copytree(copied, device.directory)
@@ -79,6 +84,8 @@ async def test_of_two_copies_the_second_is_refused(tmp_path: Path) -> None:
             await b.register("of.the.first")
             await until(lambda: a.has() == {"of.the.first"})
             await until(lambda: not clone.linked(a))
+            await until(lambda: "the same key" in fault(clone))
+            assert "the same key" not in fault(b)
             assert clone.has() == set()
             assert a.linked(b)
         finally:
