@@ -215,6 +215,8 @@ class Connection(asyncio.Protocol):
         if self._server.stopping:
             self._server.stirred.set()
         if self._lost:
+            if self.idle:
+                self.pipeline.end()  # apart, both are freed at once; together the collector would have to find them
             return
         if self._ended:
             if self.idle:

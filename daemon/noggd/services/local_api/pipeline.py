@@ -50,6 +50,23 @@ class Shell(Protocol):
         ...
 
 
+class _Gone:
+    """What surrounds a pipeline of which nobody waits for anything any more."""
+
+    def put(self, line: bytes) -> None:
+        """Send it to nobody."""
+
+    def pause(self) -> bool:
+        """Go on."""
+        return False
+
+    def finished(self) -> None:
+        """Tell nobody."""
+
+
+_GONE = _Gone()
+
+
 def reply(id_: bytes, result: object) -> bytes:
     """Return the reply to a request, of its result or error; bytes and references are JSON already."""
     if result.__class__ is bytes:
@@ -235,6 +252,10 @@ class Pipeline:
     def abandon(self) -> None:
         """End what only waits: nobody is there any more. What changes something is still carried out."""
         self._cancel(lambda call: not METHODS[call.handler.name].mutates)
+
+    def end(self) -> None:
+        """Let go of the connection, which is gone; only once everything is finished."""
+        self._shell = _GONE
 
     def _cancel(self, which: Callable[[Call], bool]) -> None:
         for call in self._begun:

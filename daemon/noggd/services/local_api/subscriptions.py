@@ -200,10 +200,20 @@ class Outlet:
             self._write(line)
 
     def close(self) -> None:
-        """End all its subscriptions, and take no new ones."""
+        """End all its subscriptions, and take no new ones; let go of the connection."""
         self.closed = True
+        self._write, self._clear = _unread, _never
         for subscription in list(self.subscriptions.values()):
             self._hub.remove(subscription)
+
+
+def _unread(_line: bytes) -> None:
+    """Write to nobody."""
+
+
+def _never() -> bool:
+    """Say that the way is not clear."""
+    return False
 
 
 class Hub:

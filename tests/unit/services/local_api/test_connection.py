@@ -1,6 +1,8 @@
 import asyncio
+import gc
 import json
 import socket
+import weakref
 
 import pytest
 
@@ -10,6 +12,10 @@ from noggd.services.local_api import server as server_module
 from tests.unit.services.local_api.conftest import App, House, until
 
 MID = "alpha.aaaaaaaaaaaaaaaa"
+PARAMS: dict[str, dict[str, object]] = {
+    "reference.register": {"microcosmID": "beta.bbbbbbbbbbbbbbbb"},
+    "sync.wait": {"devices": "any"},
+}
 
 
 def request(number: int | None, method: str, **params: object) -> bytes:
@@ -185,6 +191,27 @@ async def test_an_app_that_is_gone_still_had_its_requests_carried_out(app: App, 
     app.writer.close()
     await until(lambda: len(house.core.view("default").references) == 600)
     await until(lambda: not house.server.connections)
+
+
+@pytest.mark.parametrize("last", ["session.get", "reference.register", "sync.wait", "no.such"])
+async def test_an_app_that_is_gone_leaves_nothing_for_the_collector(
+    app: App, house: House, last: str
+) -> None:
+    await app.call("session.subscribe")
+    (served,) = house.server.connections
+    gone = weakref.ref(served)
+    del served
+    gc.collect()
+    gc.disable()
+    try:
+        app.raw(request(1, "reference.register", microcosmID=MID))
+        await until(lambda: MID in house.core.view("default").references)
+        app.raw(request(2, last, **PARAMS.get(last, {})))
+        app.writer.close()
+        await until(lambda: not house.server.connections)
+        await until(lambda: gone() is None)
+    finally:
+        gc.enable()
 
 
 # Limits
