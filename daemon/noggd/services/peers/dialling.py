@@ -153,6 +153,10 @@ class Dialler:
         while True:
             call.forget()
             link, began, refused = self._links.of(device), loop.time(), False
+            kept_out = self._links.conduct.kept_out(device)
+            if link is None and kept_out:
+                await call.pause(kept_out)  # no failure of its own: it is dialled as soon as it may come back
+                continue
             if link is None:
                 refused = await self._attempt(device)
             else:
@@ -174,7 +178,7 @@ class Dialler:
     async def _attempt(self, device: str) -> bool:
         """Dial a device at all its addresses; run the link if one answers. Returns whether it does not trust us."""
         certificate = self._trust.others.get(device)
-        if certificate is None or not self._addresses(device) or self._links.conduct.kept_out(device):
+        if certificate is None or not self._addresses(device):
             return False
         context = tls.client_context(self._trust.key.path, certificate.der)
         made, refused = await self._dial(device, pinned(certificate.der), context)
