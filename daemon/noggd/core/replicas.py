@@ -45,8 +45,7 @@ def session_of(document: str) -> str | None:
 class History:
     """What the journal holds, sorted by document.
 
-    `secret`: also one that was replaced, until it is compacted.
-
+    `judged`: what the guard knew of each document's snapshot. `secret`: a replaced secret still stands in it.
     `size`: bytes of the records behind the snapshots.
     """
 

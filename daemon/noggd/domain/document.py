@@ -41,7 +41,10 @@ __all__ = ["MAX_OWN", "ROOT", "Broken", "Changes", "Document", "Incomplete"]
 
 
 class Broken(Exception):
-    """yrs failed inside an update that the guard had passed: the document in memory must not be read again."""
+    """The document in memory must not be read again, but loaded anew from the journal.
+
+    yrs failed inside an update that the guard had passed, or what an update holds turned out to be unlawful.
+    """
 
 
 class Document:
@@ -72,9 +75,8 @@ class Document:
             self._guard.restore(judged)
         elif state:
             self._guard.load(state)
-        known = dict(self._guard.vector)
         self._open(state, self._judge(updates))
-        if judged is not None and not updates and decode_state_vector(self._doc.get_state()) != known:
+        if decode_state_vector(self._doc.get_state()) != self._guard.vector:
             raise ProtocolError("a document is not what is kept of it")
         self.operations = self._operations()
 

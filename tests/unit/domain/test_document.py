@@ -114,6 +114,12 @@ def test_a_document_and_what_is_kept_of_it_must_fit() -> None:
         Document(1, "A", state, (), here.judged())
     with pytest.raises(ProtocolError):
         Document(1, "A", here.encode(), (), judged)
+    update = here.write({"m": 1}) or b""
+    Document(1, "A", state, [here.missing(Document(1, "A", state).state_vector)], judged)
+    with pytest.raises(ProtocolError):
+        Document(1, "A", state, [update], judged)
+    with pytest.raises(ProtocolError):
+        Document(1, "A", b"\0\0", [update], judged)
 
 
 def test_a_document_is_built_from_a_state_and_what_came_after() -> None:
