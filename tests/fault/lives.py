@@ -27,11 +27,11 @@ from noggd.domain.changes import Origin
 from noggd.platform.clock import now_ms
 from noggd.platform.files import InstanceLock, private_directory, sweep
 from noggd.storage.journal import STORE, Journal
-from noggd.storage.schema import APPLICATION
 from noggd.storage.trust import Trust, open_trust
 from noggd.storage.unfinished import check_finished
 from tests.fault.hurried import hurry
 from tests.unit.domain.group import Device
+from tests.version_0 import make_tables
 
 Visible = dict[str, Any]
 
@@ -245,11 +245,7 @@ def make_older(folder: Path, dice: random.Random) -> None:
         path.unlink()
     path = folder / STORE
     with closing(sqlite3.connect(path, isolation_level=None)) as old:
-        old.execute("PRAGMA journal_mode = WAL")
-        old.execute(f"PRAGMA application_id = {APPLICATION}")
-        old.execute("CREATE TABLE log (seq INTEGER PRIMARY KEY, record BLOB NOT NULL)")
-        old.execute("CREATE TABLE snapshot (document TEXT PRIMARY KEY, state BLOB NOT NULL)")
-        old.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        make_tables(old)
         for table, found in rows.items():
             old.executemany(f"INSERT INTO {table} VALUES (?, ?)", found)
         left = {each.name: each.read_bytes() for each in folder.glob(f"{STORE}*") if "-shm" not in each.name}

@@ -17,6 +17,7 @@ from nogg.errors import StorageFailed
 from noggd.storage.journal import Journal, StoreBroken, StoreTooNew
 from noggd.storage.schema import APPLICATION, VERSION
 from noggd.storage.wal import GROWN, wal_path
+from tests.version_0 import make_tables
 
 
 @pytest.fixture
@@ -399,11 +400,7 @@ class TestMigration:
 
     def version_0(self, path: Path, *, crashed: bool = False) -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as old:
-            old.execute("PRAGMA journal_mode = WAL")
-            old.execute(f"PRAGMA application_id = {APPLICATION}")
-            old.execute("CREATE TABLE log (seq INTEGER PRIMARY KEY, record BLOB NOT NULL)")
-            old.execute("CREATE TABLE snapshot (document TEXT PRIMARY KEY, state BLOB NOT NULL)")
-            old.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+            make_tables(old)
             old.execute("INSERT INTO snapshot VALUES ('person', x'0102')")
             old.execute("INSERT INTO meta VALUES ('epoch', 'é')")
             old.execute("INSERT INTO log VALUES (7, 'seven'), (8, x'08')")
