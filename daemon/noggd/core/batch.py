@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from nogg.errors import InternalError, NoggError, ProtocolError
+from nogg.errors import InternalError, NoggError, ProtocolError, without_frames
 from noggd.core.records import Record
 from noggd.core.replicas import Replicas, document_of, session_of
 from noggd.domain.changes import Change, Origin
@@ -30,18 +30,6 @@ Reply = Callable[[Any], None]
 MAX_FUTURE = 24 * 3600 * 1000
 """Milliseconds that a stamp of a peer may be ahead of our clock. Clocks may be ten minutes apart from one device to
 the next (contract, section 4), and changes may come through several."""
-
-
-def _let_go(error: Exception) -> Exception:
-    """Forget which frames an error came through: they hold the batch, and that holds the error.
-
-    The collector would find such a circle late, and with one refused change in it a batch of hundreds.
-    """
-    each: BaseException | None = error
-    while each is not None:
-        each.__traceback__ = None
-        each = each.__cause__ or each.__context__
-    return error
 
 
 class Merged(NamedTuple):
@@ -101,7 +89,7 @@ class Batch:
             try:
                 item.result = item.run(self)
             except (NoggError, ProtocolError, Incomplete) as error:
-                item.result = _let_go(error)
+                item.result = without_frames(error)  # they hold this batch
             except Broken:
                 raise
             except Exception:  # whatever fails inside one operation must not stop the service

@@ -113,11 +113,13 @@ class JournalWriter:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            tell = job()
-            self._finished += 1  # first, so that whoever is told finds the journal free
-            try:
-                tell()
-            except (
-                BaseException
-            ) as error:  # a callback failed: what is queued must reach the disk all the same
-                self._broken = self._broken or error
+            self._do(job)
+            del job  # it holds what it was asked with, and the next one may be long in coming
+
+    def _do(self, job: Callable[[], Callable[[], None]]) -> None:
+        tell = job()
+        self._finished += 1  # first, so that whoever is told finds the journal free
+        try:
+            tell()
+        except BaseException as error:  # a callback failed: what is queued must reach the disk all the same
+            self._broken = self._broken or error

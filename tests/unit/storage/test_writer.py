@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -102,6 +103,26 @@ def test_what_was_submitted_behind_a_failed_append_fails_with_it(
     writer.close()
     assert answers[3] is None
     assert writer.journal.load().records == [b"d"]
+
+
+class Asker:
+    """Somebody who waits for an answer."""
+
+    def __init__(self) -> None:
+        self.answered = threading.Event()
+
+    def answer(self, error: BaseException | None) -> None:
+        self.answered.set()
+
+
+def test_nothing_of_what_was_done_is_kept_while_there_is_nothing_to_do(writer: JournalWriter) -> None:
+    asker = Asker()
+    answered, gone = asker.answered, threading.Event()
+    weakref.finalize(asker, gone.set)
+    writer.submit(b"x", asker.answer)
+    del asker
+    assert answered.wait(10)
+    assert gone.wait(10)
 
 
 def test_an_append_in_the_callers_thread_is_for_a_quick_disk_and_an_empty_queue(

@@ -22,6 +22,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import State
 
+from nogg.errors import without_frames
 from noggd.platform import tls
 from noggd.services.peers.conduct import Allowance
 
@@ -109,8 +110,8 @@ class DirectConnection(Connection):
             listener(early.popleft())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of the listener, which holds the connection: that holds a third of a megabyte of TLS buffers."""
-        super().connection_lost(exc)
+        """Let go of whatever holds the connection: that holds a third of a megabyte of TLS buffers."""
+        super().connection_lost(without_frames(exc) if exc is not None else None)
         self._listener = _nobody
 
     def process_event(self, event: Any) -> None:

@@ -161,6 +161,7 @@ class Dialler:
                 refused = await self._attempt(device)
             else:
                 began = link.since
+                del link  # once it has ended, nothing may keep it here while the next attempt is waited for
                 await call.news.wait()
                 if self._links.of(device) is not None:
                     continue

@@ -2,13 +2,16 @@
 
 import asyncio
 import gc
+import socket
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from noggd.platform.clock import monotonic
-from noggd.services.peers import service
+from noggd.services.peers import dialling, service
+from noggd.services.peers.link import Link
 from noggd.services.peers.links import Links
 from tests.unit.services.devices import Device, devices, paired, until
 
@@ -83,18 +86,40 @@ async def test_reading_pauses_while_too_much_waits_to_be_merged(
         assert paused == [True, False] * (len(paused) // 2)
 
 
-async def test_a_link_that_ended_is_freed_with_its_connection(tmp_path: Path) -> None:
-    """A connection holds a third of a megabyte, which must not wait for the collector."""
+def cut(link: Link) -> None:
+    """End a link at once."""
+    link.abort("test")
+
+
+def break_off(link: Link) -> None:
+    """Let the next write of a link fail."""
+    link.connection.transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
+    link.say_hello()
+
+
+async def for_ever(call: object, seconds: float) -> None:
+    """Stand in for a pause until the next attempt."""
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("end", [cut, break_off])
+async def test_a_link_that_ended_is_freed_with_its_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Callable[[Link], None]
+) -> None:
+    """A connection holds a third of a megabyte, which must not wait for the collector, nor for the next link."""
     async with devices(tmp_path, "a", "b") as (a, b):
         await paired(a, b)
+        for device in (a, b):
+            device.peers.dial()  # so that both diallers see the link while the change travels
         await a.register("over.it")
         await until(lambda: b.has() == {"over.it"})
+        monkeypatch.setattr(dialling._Call, "pause", for_ever)
         ended = [device.peers._links.chosen()[0] for device in (a, b)]
         gone = [weakref.ref(each) for link in ended for each in (link, link.connection)]
         gc.collect()
         gc.disable()
         try:
-            ended.pop().abort("test")
+            end(ended.pop())
             ended.clear()
             await until(lambda: not any(each() for each in gone))
         finally:
