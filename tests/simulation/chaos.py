@@ -234,6 +234,11 @@ class Chaos:
         victim.crash()
         victim.start()
 
+    def end(self) -> None:
+        """Keep nothing of it in memory."""
+        for device in self.devices:
+            device.end()
+
     def stay_calm(self) -> None:
         links = {end.link for device in self.devices for end in device.ends.values()}
         before = everything(self.devices[0])
@@ -266,10 +271,10 @@ class Faults(logging.Handler):
 
 def play(seed: int) -> str:
     """Play one history and return what sums up all that was said and written. Raises AssertionError."""
+    chaos = Chaos(seed)
     faults, log = Faults(), logging.getLogger("noggd")
     log.addHandler(faults)
     try:
-        chaos = Chaos(seed)
         chaos.run()
         chaos.check()
         assert not faults.found, faults.found
@@ -277,4 +282,5 @@ def play(seed: int) -> str:
         raise AssertionError(f"seed {seed}: {error}") from error
     finally:
         log.removeHandler(faults)
+        chaos.end()
     return chaos.engine.trace.hexdigest()

@@ -80,9 +80,18 @@ class Device:
         self.mirror.check(self.core)
         self._shown = self.shown() if self.quiet else None
         self.life.alive = False
-        self.core = None
+        self.end()
+
+    def end(self) -> None:
+        """Let go of all that was in memory: a Y document that is not closed is kept for ever."""
+        core, self.core = self.core, None
         for end in list(self.ends.values()):
             end.link.cut()
+        if core is not None:
+            for name in core.documents():
+                maps = core._replicas.maps(name)
+                assert maps is not None
+                maps.close()
 
     @property
     def quiet(self) -> bool:
