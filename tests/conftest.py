@@ -11,6 +11,8 @@ from hypothesis import settings
 
 from tests.daemons import Daemon, Daemons, running
 
+pytest_plugins = ("tests.beside",)
+
 settings.register_profile("shared machine", deadline=None)  # how long an example takes says nothing there
 settings.load_profile("shared machine")
 

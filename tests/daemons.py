@@ -24,12 +24,12 @@ PATIENCE = 60.0
 NETWORK = ("--listen", "127.0.0.1:0", "--no-discovery")
 
 
-def until(holds: Callable[[], Any], what: str = "it") -> Any:
-    """Wait for a condition and return what made it true."""
+def until(holds: Callable[[], Any], what: str = "it", every: float = 0.005) -> Any:
+    """Wait for a condition, looking every so many seconds, and return what made it true."""
     deadline = time.monotonic() + PATIENCE
     while not (found := holds()):
         assert time.monotonic() < deadline, f"{what} never came to be"
-        time.sleep(0.005)
+        time.sleep(every)
     return found
 
 

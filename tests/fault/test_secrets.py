@@ -131,6 +131,7 @@ def test_the_command_line_never_takes_or_shows_one_unasked(daemon: Daemon) -> No
                 assert done.returncode in (0, 1), (command, done)
 
 
+@pytest.mark.beside
 def test_what_was_changed_cleared_and_forgotten_leaves_the_disk(daemons: Daemons) -> None:
     """From every file of the state folder, free pages and the write-ahead log included, within a minute.
 
@@ -147,7 +148,7 @@ def test_what_was_changed_cleared_and_forgotten_leaves_the_disk(daemons: Daemons
     daemon.call("reference.update", microcosmID=B, password=None)
     daemon.call("reference.forget", session="work", microcosmID=A)
     since = time.monotonic()
-    until(lambda: not found_in(bytes_of(daemon.state), FIRST, SECOND, THIRD), "no trace of them")
+    until(lambda: not found_in(bytes_of(daemon.state), FIRST, SECOND, THIRD), "no trace of them", every=0.2)
     assert time.monotonic() - since < GONE_WITHIN
     assert daemon.call("reference.get", microcosmID=A)["password"] == "another-one"
     daemon.kill()

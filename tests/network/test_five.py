@@ -16,7 +16,7 @@ import pytest
 from tests.daemons import until
 from tests.network.conftest import Host, Lab
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.beside]
 
 SOON = 5.0
 """Seconds after which devices are equal on a machine that does nothing else."""
@@ -130,7 +130,7 @@ def test_frames_are_lost_and_late_and_some_go_one_way_only(five: Five) -> None:
 
 def test_the_frozen_one_is_given_up(five: Five) -> None:
     frozen = five.hosts[-1]
-    until(lambda: set(state_of(frozen, five.awake)) == {"offline"}, "the frozen one given up")
+    until(lambda: set(state_of(frozen, five.awake)) == {"offline"}, "the frozen one given up", every=0.05)
     assert time.monotonic() - five.frozen_at < NOTICED * BUSY
     until(lambda: all(linked(host) == 3 for host in five.awake), "the others linked")
 
@@ -173,6 +173,7 @@ def test_a_group_is_cut_in_two(five: Five) -> None:
     until(
         lambda: [linked(host) for host in awake] == [1, 1, 1, 1] and time.monotonic() - cut > GIVEN_UP,
         "links that were given up",
+        every=0.05,
     )
     five.round("apart")
     until(lambda: state(awake[0]) == state(awake[1]) and state(awake[2]) == state(awake[3]), "two halves")
@@ -196,7 +197,7 @@ def test_one_is_killed_and_all_move_to_other_addresses(five: Five) -> None:
 
 def test_the_frozen_one_thaws_after_a_minute(five: Five) -> None:
     """All that it knows of the others is where they were."""
-    until(lambda: time.monotonic() - five.frozen_at > FROZEN, "a minute")
+    until(lambda: time.monotonic() - five.frozen_at > FROZEN, "a minute", every=0.1)
     frozen, five.frozen_at = five.hosts[-1], 0.0
     os.kill(frozen.pid, signal.SIGCONT)
     frozen.call("reference.register", microcosmID="thawed", view="thawed")
