@@ -171,6 +171,15 @@ class Daemons:
         """Return a daemon that is ready."""
         return self.make(name, *flags, env=env).start()
 
+    def together(self, *names: str, flags: tuple[str, ...] = ()) -> list[Daemon]:
+        """Return daemons that are ready, and started at the same time."""
+        made = [self.make(name, *flags) for name in names]
+        for daemon in made:
+            daemon.launch()
+        for daemon in made:
+            daemon.wait_until_ready()
+        return made
+
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Daemons]:

@@ -117,7 +117,7 @@ def soak(
 ) -> Soaked:
     """Let two devices work."""
     dice, found = random.Random(seed), Soaked()
-    a, b = daemons.start("a"), daemons.start("b")
+    a, b = daemons.together("a", "b")
     b.call("pair.join", code=a.call("pair.invite")["code"], address=a.call("sync.status")["listen"])
     until(lambda: linked(a), "the link")
     with contextlib.closing(Line(a.socket)) as first:

@@ -71,7 +71,7 @@ def linked(daemon: Daemon) -> bool:
 
 
 def test_without_descriptors_it_serves_who_is_in_and_recovers(daemons: Daemons) -> None:
-    a, b = daemons.start("a"), daemons.start("b")
+    a, b = daemons.together("a", "b")
     address = a.call("sync.status")["listen"]
     b.call("pair.join", code=a.call("pair.invite")["code"], address=address)
     until(lambda: linked(a), "the link")

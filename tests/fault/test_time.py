@@ -121,9 +121,11 @@ def clock_of(daemon: Daemon) -> float:
 
 @pytest.fixture
 def stepped(daemons: Daemons) -> tuple[Daemon, Daemon, Clock]:
-    a, b = daemons.make("a"), daemons.start("b")
+    a, b = daemons.make("a"), daemons.make("b")
     clock = Clock(a)
+    b.launch()
     a.start()
+    b.wait_until_ready()
     assert abs(clock_of(a) - time.time()) < 60
     pair(a, b)
     return a, b, clock

@@ -44,7 +44,7 @@ class Group:
     """`a` is attacked, `c` sees how it fares, `member` is the attacker."""
 
     def __init__(self, daemons: Daemons) -> None:
-        self.a, b, self.c = (daemons.start(name) for name in "abc")
+        self.a, b, self.c = daemons.together(*"abc")
         pair(self.a, b)
         pair(self.a, self.c)
         until(lambda: all(online(daemon) == 2 for daemon in (self.a, b, self.c)), "links between all three")

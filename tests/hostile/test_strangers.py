@@ -38,7 +38,7 @@ def client_hello() -> bytes:
 
 @pytest.mark.parametrize("addresses", [1, 64], ids=["one address", "many addresses"])
 def test_strangers_in_the_door_keep_no_member_out(daemons: Daemons, addresses: int) -> None:
-    a, b = daemons.start("a"), daemons.start("b")
+    a, b = daemons.together("a", "b")
     pair(a, b)
     until(lambda: online(a) == online(b) == 1, "a link")
     assert b.stop() == 0

@@ -68,7 +68,7 @@ def test_without_being_asked_no_secret_is_in_it(daemon: Daemon, file: Path) -> N
 
 
 def test_it_is_merged_into_another_running_daemon(daemons: Daemons, file: Path) -> None:
-    one, other = daemons.start("one"), daemons.start("other")
+    one, other = daemons.together("one", "other")
     fill(one)
     nogg(one, "export", "--all", "--show-secrets", str(file))
     other.call("reference.register", microcosmID=GARDEN, view="mine")
@@ -82,7 +82,7 @@ def test_it_is_merged_into_another_running_daemon(daemons: Daemons, file: Path) 
 
 
 def test_one_session_can_be_taken_out_of_it(daemons: Daemons, file: Path) -> None:
-    one, other = daemons.start("one"), daemons.start("other")
+    one, other = daemons.together("one", "other")
     fill(one)
     nogg(one, "export", "--all", str(file))
     assert list(nogg(other, "import", str(file), "--session", "work")["sessions"]) == ["work"]
@@ -108,7 +108,7 @@ def test_a_new_device_of_the_same_person(daemons: Daemons, file: Path) -> None:
 
 def test_the_same_device_again_takes_its_place_and_undoes_nothing(daemons: Daemons, file: Path) -> None:
     """With secrets: known to the other device without pairing; what happened there since the backup stands."""
-    one, other = daemons.start("one"), daemons.start("other")
+    one, other = daemons.together("one", "other")
     fill(one)
     invitation = one.call("pair.invite")
     other.call("pair.join", code=invitation["code"], address=invitation["addresses"][0])
@@ -137,7 +137,7 @@ def test_the_same_device_again_takes_its_place_and_undoes_nothing(daemons: Daemo
 
 
 def test_a_device_that_has_a_state_is_not_overwritten(daemons: Daemons, file: Path) -> None:
-    one, other = daemons.start("one"), daemons.start("other")
+    one, other = daemons.together("one", "other")
     nogg(one, "export", "--all", "--show-secrets", str(file))
     other.stop()
     before = {path.name: path.read_bytes() for path in other.state.iterdir()}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,15 @@ GARDEN, STUDIO = "garden.k3v9x2m7q4w8z1pd", "studio.h5t8r2y6n1c4b7fs"
 
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[tuple[Home, Home]]:
-    homes = [Home(tmp_path / name) for name in ("laptop", "phone")]
-    for home in homes:
+    def begin(home: Home) -> None:
         home.start()
         home.nogg("device", "rename", home.folder.name)
-    yield homes[0], homes[1]
-    for home in homes:
-        home.close()
+
+    laptop, phone = homes = [Home(tmp_path / name) for name in ("laptop", "phone")]
+    with ThreadPoolExecutor() as both:
+        list(both.map(begin, homes))
+        yield laptop, phone
+        list(both.map(Home.close, homes))
 
 
 def pair(inviter: Home, joiner: Home) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def ids(daemon: Daemon) -> set[str]:
 @pytest.fixture
 def three(daemons: Daemons) -> list[Daemon]:
     """A group: the first took in the second, the second took in the third."""
-    a, b, c = (daemons.start(name) for name in "abc")
+    a, b, c = daemons.together(*"abc")
     a.call("reference.register", microcosmID="of.a", password="secret")
     pair(a, b)
     pair(b, c)
@@ -141,7 +141,7 @@ def test_a_silent_device_is_given_up_and_comes_back(three: list[Daemon]) -> None
 
 
 def test_no_secret_of_pairing_is_in_a_log(daemons: Daemons) -> None:
-    a, b = daemons.start("a", "--log-level", "debug"), daemons.start("b", "--log-level", "debug")
+    a, b = daemons.together("a", "b", flags=("--log-level", "debug"))
     invited = a.call("pair.invite")
     b.call("pair.join", ticket=invited["ticket"])
     until(lambda: online(a) == online(b) == 1, "a link")
@@ -156,7 +156,7 @@ def test_no_secret_of_pairing_is_in_a_log(daemons: Daemons) -> None:
 
 def test_an_eviction_reaches_all_connected_members_within_a_second(daemons: Daemons) -> None:
     """Five real daemons: from the call until each other member has ended its connection to the evicted one."""
-    first, *others = found = [daemons.start(name) for name in "abcde"]
+    first, *others = found = daemons.together(*"abcde")
     for other in others:
         pair(first, other)
     until(lambda: all(online(daemon) == 4 for daemon in found), "links between all five")

@@ -59,7 +59,8 @@ def house(tmp_path: Path) -> Iterator[Daemons]:
 
 @pytest.fixture
 def daemons(house: Daemons) -> Pair:
-    return house.start("a"), house.start("b")
+    a, b = house.together("a", "b")
+    return a, b
 
 
 @pytest.fixture
