@@ -81,9 +81,10 @@ def _run(settings: Settings, places: paths.Paths, read: Callable[[], Settings]) 
     from noggd import app
     from noggd.platform.files import AlreadyRunning, UnsafePath
     from noggd.platform.unix_socket import SocketInUse
+    from noggd.platform.waiting import new_event_loop
 
     try:
-        with asyncio.Runner() as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(app.run(settings, places, read))
         return 0
     except NoggError as error:
