@@ -89,7 +89,7 @@ def fold(rows: Sequence[Row]) -> Folded:
 
     It runs twice for each change and once for each reference at start, so the usual reference goes a short way.
     """
-    return _usual(rows) or fold_any(rows)
+    return (_usual(rows) or fold_any(rows)) if rows else _NOTHING
 
 
 def _usual(rows: Sequence[Row]) -> Folded | None:

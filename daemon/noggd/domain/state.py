@@ -194,6 +194,8 @@ class SessionState:
 
     def _are_many(self, names: Collection[str]) -> bool:
         """Say whether the rows of these references are found more quickly by looking at all."""
+        if len(names) <= 25:
+            return False
         return 4 * len(names) > 100 + sum(len(entries) for _, entries in self.maps.sources)
 
     def _note(self, name: str, folded: Folded, conflicts: list[str]) -> None:

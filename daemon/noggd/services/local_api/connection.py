@@ -111,12 +111,14 @@ class Connection(asyncio.Protocol):
         self._in_turn = True
         reply = self.pipeline.take(line, self._server.table)
         self._in_turn = False
-        if reply is None or self._out or self.outlet.waiting:
+        if self._out or self.outlet.waiting:
             if reply is not None:
                 self.put(reply)
             self._turn()
-        else:
+        elif reply is not None:
             self._transport.write(reply)
+        else:
+            self._settled = False  # until it is answered: see `finished`
 
     def _judge_length(self, data: bytes) -> None:
         """Refuse a line over the small limit as soon as its beginning tells that it is no large method's."""
