@@ -102,14 +102,8 @@ class Document:
         self._root = self._doc.get(ROOT, type=Map)
         self._updates: list[bytes] = []
         self._events: list[tuple[list[Any], dict[str, Any]]] = []
-        self._foreign = False
         self._fault: BaseException | None = None
-        # The integrated map's own observer: pycrdt's would translate the events of our own writes too, in Python,
-        # which costs more than the writes.
-        self._subscriptions: tuple[Subscription, Subscription] = (
-            self._doc.observe(self._on_update),
-            self._root.integrated.observe_deep(self._on_events),
-        )
+        self._subscription: Subscription = self._doc.observe(self._on_update)
 
     def _operations(self) -> int:
         """Count what was written into the own map since it was made and is no entry of it any more."""
@@ -124,17 +118,14 @@ class Document:
         self._size += len(event.update)
 
     def _on_events(self, events: list[Any]) -> None:
-        if self._foreign:
-            try:
-                self._events.extend((event.path, event.keys) for event in events)
-            except BaseException as error:  # called from yrs, which loses what is raised here
-                self._fault = error
+        try:
+            self._events.extend((event.path, event.keys) for event in events)
+        except BaseException as error:  # called from yrs, which loses what is raised here
+            self._fault = error
 
     def close(self) -> None:
         """Let go of the Y document; a subscription that is left behind would keep it in memory for ever."""
-        update, deep = self._subscriptions
-        self._doc.unobserve(update)
-        deep.drop()
+        self._doc.unobserve(self._subscription)
 
     def devices(self) -> dict[str, dict[str, Any]]:
         """Return the stored entries of every device map. Linear in the document: for loading only."""
@@ -226,7 +217,9 @@ class Document:
         growth = int(len(update) * checked.share)
         if growth and self.exceeds(MAX_DOCUMENT - growth):
             raise Rejected("the document would be too large")
-        self._foreign = True
+        events = self._root.integrated.observe_deep(
+            self._on_events
+        )  # no events of our own writes: they take longer
         try:
             self._doc.apply_update(update)
             if self._fault is not None:
@@ -238,7 +231,7 @@ class Document:
                 raise
             raise Broken(f"{type(error).__name__} while applying an update") from error
         finally:
-            self._foreign = False
+            events.drop()
         self._guard.accept(checked)
         self.brought = checked.clocks
         self.fresh = bool(self._updates)
