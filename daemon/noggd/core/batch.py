@@ -274,12 +274,16 @@ class Batch:
         self.new_life = notes
 
     def compact(self, now: int, stored_by_all: int) -> None:
-        """Rewrite the own maps that have been written often."""
+        """Rewrite the own maps that have been written often; free what others' rewritten maps left."""
         for name, session in self.replicas.sessions.items():
             if session.maps.compaction_due:
                 self.touched.add(document_of(name))
                 self._take(document_of(name), session.maps.flush())
                 self._take(document_of(name), session.compact(now, stored_by_all=stored_by_all))
+            elif session.maps.reload_due:
+                self.touched.add(document_of(name))
+                self._take(document_of(name), session.maps.flush())
+                session.maps.reload()
 
     def mend_clock(self, now: int) -> int:
         """Stamp anew what was written while the clock ran far ahead; return how many acts that were."""

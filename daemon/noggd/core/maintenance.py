@@ -100,7 +100,7 @@ class Maintenance:
             self._after("secret", SECRET_DELAY, self.want_compaction)
         if self.size > COMPACT_BYTES:
             self.want_compaction()
-        if any(session.maps.compaction_due for session in batch.replicas.sessions.values()):
+        if any(s.maps.compaction_due or s.maps.reload_due for s in batch.replicas.sessions.values()):
             self._core.compact_maps(lambda result: None)
 
     def want_compaction(self) -> None:

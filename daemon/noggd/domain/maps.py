@@ -49,6 +49,8 @@ class DeviceMaps:
         self._undo: list[tuple[str, Entry | None, object, object]] = []
         self._erased_before = 0
         self._own_replaced = False
+        self.reload_due = False
+        """Whether others have replaced maps so often that the document is worth being loaded anew."""
         self.trespassed = False
         """Whether the last `merge` wrote into our own map, which nobody else may."""
         self.latest = 0
@@ -59,6 +61,7 @@ class DeviceMaps:
         if document is not None:
             for name, stored in document.devices().items():
                 self.entries[name] = self._parsed(stored)
+        self._dead_when_loaded = self._dead()
 
     def close(self) -> None:
         """Let go of the document."""
@@ -301,6 +304,9 @@ class DeviceMaps:
                     self._sources = None
                 changed |= self._take(self.entries[device], stored)
         changed |= self._repair(ours, useless)
+        if any(self.replaced.values()):
+            left = self._dead() - self._dead_when_loaded
+            self.reload_due = left >= max(COMPACT_AFTER, sum(map(len, self.entries.values())))
         adopted = [key for key in changed if key[0] == "x"]
         for key in adopted:
             self._readopt(key)
@@ -346,6 +352,23 @@ class DeviceMaps:
         """Whether the own map has been written often enough to be worth compacting."""
         return self.document is not None and self.document.operations >= max(COMPACT_AFTER, len(self.own))
 
+    def _dead(self) -> int:
+        """How many operations of others are no entry any more."""
+        if self.document is None:
+            return 0
+        alive = sum(len(entries) for device, entries in self.entries.items() if device != self.device)
+        return self.document.clock_of_others - alive
+
+    def reload(self) -> None:
+        """Load the document anew, which frees what others' replaced maps left in it. Changes nothing else."""
+        if self.document is not None:
+            self.document.reload()
+        self._note_loaded()
+
+    def _note_loaded(self) -> None:
+        self.reload_due = False
+        self._dead_when_loaded = self._dead()
+
     def compact(self, drop: tuple[str, ...] = ()) -> list[bytes]:
         """Replace the own map by one with the entries that it has now; `drop` whole maps of former members.
 
@@ -359,6 +382,7 @@ class DeviceMaps:
         for device in drop:
             self.entries.pop(device, None)
         self._sources = None
+        self._note_loaded()
         return [update]
 
     def rescue(self, client: int, state: bytes) -> None:

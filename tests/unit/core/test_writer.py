@@ -14,7 +14,7 @@ from noggd.core import Core, open_core
 from noggd.core.batch import Merged
 from noggd.core.records import decode
 from noggd.domain.changes import Change, DevicesChange, EpochChange, IdentityChange, Origin
-from noggd.domain.document import Incomplete
+from noggd.domain.document import Document, Incomplete
 from noggd.domain.session import Session
 from noggd.domain.update import decode_state_vector
 from noggd.storage.journal import Journal
@@ -403,3 +403,19 @@ async def test_a_listener_that_fails_harms_nobody(seat: Seat) -> None:
     assert (await seat.register("m.2")).revision == 2
     assert [change.revision for change in later] == [1, 2]
     assert seat.core.view("default").references.keys() == {"m.1", "m.2"}
+
+
+async def test_what_a_peers_compactions_leave_here_goes_by_and_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its replaced maps are joined only when a document is loaded; who only listens has to do that too."""
+    monkeypatch.setattr("noggd.domain.maps.COMPACT_AFTER", 100)
+    async with seat_in(tmp_path, "dA") as a, seat_in(tmp_path, "dB") as b:
+        for turn in range(2000):
+            await a.start(lambda s, n=turn: s.register(NOW, f"ref.{n % 20}", f"view{n}"))  # type: ignore[misc] # mypy: defaults of lambdas
+        for update in a.updates:
+            await b.call(partial(b.core.merge, update[0], update[1], "dA"))
+        name = "session/default"
+        loaded = Document(1, "dC", await b.call(partial(b.core.missing, name, b"\x00")))
+        assert len(await b.call(partial(b.core.missing, name, b"\x00"))) < 2 * len(loaded.encode())
+        assert b.core.view("default").ordered()[0].view == a.core.view("default").ordered()[0].view
