@@ -275,20 +275,21 @@ class Batch:
 
     def compact(self, now: int, stored_by_all: int) -> None:
         """Rewrite the own maps that have been written often; free what others' rewritten maps left."""
-        for name, session in self.replicas.sessions.items():
-            if session.maps.compaction_due:
-                self.touched.add(document_of(name))
-                self._take(document_of(name), session.maps.flush())
-                self._take(document_of(name), session.compact(now, stored_by_all=stored_by_all))
-            elif session.maps.reload_due:
-                self.touched.add(document_of(name))
-                self._take(document_of(name), session.maps.flush())
-                session.maps.reload()
+        for document, maps in self.replicas.every_map().items():
+            if maps.compaction_due:
+                self.touched.add(document)
+                session = self.replicas.sessions.get(session_of(document) or "")
+                self._take(document, maps.flush())
+                compacted = session.compact(now, stored_by_all=stored_by_all) if session else maps.compact()
+                self._take(document, compacted)
+            elif maps.reload_due:
+                self.touched.add(document)
+                self._take(document, maps.flush())
+                maps.reload()
 
     def mend_clock(self, now: int) -> int:
         """Stamp anew what was written while the clock ran far ahead; return how many acts that were."""
-        named = {PERSON: self.replicas.person.maps}
-        named |= {document_of(name): session.maps for name, session in self.replicas.sessions.items()}
+        named = self.replicas.every_map()
         future = sorted({stamp for maps in named.values() for stamp in own_future(maps, now)})
         if not future:
             return 0

@@ -100,7 +100,8 @@ class Maintenance:
             self._after("secret", SECRET_DELAY, self.want_compaction)
         if self.size > COMPACT_BYTES:
             self.want_compaction()
-        if any(s.maps.compaction_due or s.maps.reload_due for s in batch.replicas.sessions.values()):
+        touched = [maps for name in batch.touched if (maps := batch.replicas.maps(name)) is not None]
+        if any(maps.compaction_due or maps.reload_due for maps in touched):
             self._core.compact_maps(lambda result: None)
 
     def want_compaction(self) -> None:

@@ -174,6 +174,11 @@ class Replicas:
         """Return the names of all documents, the person's first."""
         return [PERSON, *sorted(map(document_of, self.sessions))]
 
+    def every_map(self) -> dict[str, DeviceMaps]:
+        """Return the maps of every document."""
+        sessions = {document_of(name): session.maps for name, session in self.sessions.items()}
+        return {PERSON: self.person.maps, **sessions}
+
     def snapshots(self) -> dict[str, bytes]:
         """Return everything as the journal keeps it after a compaction."""
         judged: dict[str, list[Any]] = {}

@@ -419,3 +419,16 @@ async def test_what_a_peers_compactions_leave_here_goes_by_and_by(
         loaded = Document(1, "dC", await b.call(partial(b.core.missing, name, b"\x00")))
         assert len(await b.call(partial(b.core.missing, name, b"\x00"))) < 2 * len(loaded.encode())
         assert b.core.view("default").ordered()[0].view == a.core.view("default").ordered()[0].view
+
+
+async def test_the_persons_map_is_compacted_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("noggd.domain.maps.COMPACT_AFTER", 100)
+    async with seat_in(tmp_path, "dA") as a:
+        for turn in range(500):
+            name = f"session{turn % 5}"
+            await a.start(lambda session: session.register(NOW, "some.where"), name)
+            await a.call(lambda reply, name=name: a.core.drop_session(name, reply, HERE))  # type: ignore[misc] # mypy: defaults of lambdas
+        assert len(await a.call(partial(a.core.missing, "person", b"\x00"))) < 1000
+        await a.start(lambda session: session.register(NOW, "some.where"), "session3")
+    async with seat_in(tmp_path, "dA") as a:
+        assert a.core.sessions == {"session3"}
