@@ -19,12 +19,14 @@ from noggd.domain.guard import OwnClient
 from noggd.domain.replica import Action, Answer, Ask, Merge, Replica, Send
 from noggd.domain.rescue import Rescue
 from noggd.domain.update import encode_state_vector
+from noggd.platform.clock import monotonic
 from noggd.services.peers.conduct import Allowance
 
-MAX_IN_FLIGHT: Final = 8 * 1024 * 1024
-"""Bytes that may wait to be merged before reading is paused."""
-MERGE_COSTS: Final = 8 * 1024
-"""Bytes that each update counts more than it has: small ones cost time, and all that wait are merged in one go."""
+MAX_IN_FLIGHT: Final = 256 * 1024
+"""Bytes that may wait to be merged before reading is paused. Each takes about a microsecond, and what apps do
+waits behind all of them."""
+MERGE_COSTS: Final = 256
+"""Bytes that each update counts more than it has: the smallest take time too."""
 ANSWERS: Final = (256 * 1024 * 1024, 1024 * 1024)
 """Bytes that a peer may be answered at once, and then in a second; an answer can be its whole document."""
 
@@ -66,6 +68,8 @@ class Documents:
         self._ended = False
         self._in_flight = 0
         self._paused = False
+        self._paused_at = 0.0
+        self._behind = 0.0
         self._answers = Allowance(*ANSWERS)
         self._unacknowledged: dict[str, bytes] = {}
 
@@ -179,8 +183,14 @@ class Documents:
         self._in_flight += size
         paused = self._in_flight > (MAX_IN_FLIGHT // 2 if self._paused else MAX_IN_FLIGHT)
         if paused is not self._paused:
+            self._behind, self._paused_at = self.behind, monotonic()
             self._paused = paused
             self._pause(paused)
+
+    @property
+    def behind(self) -> float:
+        """Seconds for which reading was stopped, because the peer sent more than could be merged."""
+        return self._behind + (monotonic() - self._paused_at if self._paused else 0.0)
 
 
 class Fetching(Documents):

@@ -220,6 +220,11 @@ class Link:
         """Round trip in milliseconds, once it was measured."""
         return round(self.connection.latency * 1000, 3) or None
 
+    @property
+    def busy(self) -> float:
+        """Seconds for which the peer kept this device busy: with reading, or with more than could be merged."""
+        return self.connection.busy + self.documents.behind
+
     async def answers(self, within: float) -> bool:
         """Say whether the other side answers within so many seconds."""
         try:

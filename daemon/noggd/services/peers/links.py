@@ -38,6 +38,8 @@ MAX_LINKS: Final = 4
 """Links to one device that may exist while it is not settled which one stays."""
 BUSY: Final = 0.4
 """Share of this device's time from which on a peer that takes it is named; it gets no more than half."""
+BUSY_FOR: Final = 2.0
+"""Seconds for which that must be so. A link may end soon after a round: its flood hides what keeps it alive."""
 CLONE_TIMEOUT: Final = 2.0
 """Seconds in which an older link must answer to count as alive."""
 
@@ -101,6 +103,8 @@ class Links:
             await link.run()
         finally:
             self._all.discard(link)
+            if link in self._busy:
+                self._note_busy(link)
             if self._chosen.get(device) is link:
                 del self._chosen[device]
                 self.known.remember(link)
@@ -334,11 +338,11 @@ class Links:
         self.core.stored_by_all = min(known, default=stamp)
 
     def _note_busy(self, link: Link) -> None:
-        """Name a peer that keeps this device busy for a whole round."""
+        """Name a peer that has kept this device busy since this was last looked at."""
         now = monotonic()
         before, since = self._busy.get(link, (0.0, now))
-        self._busy[link] = (link.connection.busy, now)
-        if now > since and (link.connection.busy - before) / (now - since) > BUSY:
+        self._busy[link] = (link.busy, now)
+        if now - since > BUSY_FOR and (link.busy - before) / (now - since) > BUSY:
             self.conduct.blame(link.device, "it sends so much that it keeps this device busy", keep_out=False)
 
     def _sum(self, states: Any, stamp: int) -> Any:
