@@ -394,7 +394,11 @@ class DeviceMaps:
         """
         assert self.document is not None, "an ephemeral session has no peers"
         fresh = Document(client, self.device)
-        fresh.apply(state)
+        try:
+            fresh.apply(state)
+        except BaseException:
+            fresh.close()
+            raise
         self.document.close()
         self.document = fresh
         known, mine = self.entries, self.own

@@ -1,9 +1,11 @@
 """Device maps: which entries count, kept in step entry by entry as they change."""
 
+import gc
 import random
 
 import pytest
 
+from nogg.errors import ProtocolError
 from noggd.domain.document import Document
 from noggd.domain.entries import Entry, Field
 from noggd.domain.hlc import HybridClock
@@ -94,3 +96,17 @@ def test_only_what_was_there_can_leave_a_secret_behind() -> None:
     for update in [*a.flush(), *a.compact()]:
         b.merge(update)
     assert b.secret_left()
+
+
+def test_a_start_over_from_what_is_no_document_changes_and_leaves_nothing() -> None:
+    maps = DeviceMaps("A", HybridClock(), Document(1, "A"))
+    maps.put("v/some", Field(5, "spatial"))
+    maps.flush()
+    kept = maps.document
+    for _ in range(3):
+        with pytest.raises(ProtocolError):
+            maps.rescue(4711, b"no update")
+    assert maps.document is kept
+    assert maps.own == {"v/some": Field(5, "spatial")}
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, Document) and each.client == 4711]
