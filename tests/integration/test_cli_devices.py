@@ -185,3 +185,25 @@ def test_the_demo_shows_it_all_and_leaves_nothing(tmp_path: Path) -> None:
     for told in ("nogg pair", "kill -9", "nothing is lost", "merge", "stranger", "All as promised"):
         assert told in done.stdout
     assert not list(tmp_path.glob("nogg-demo-*"))
+
+
+HEARING = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+"""What runs under nohup is deaf to it."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_demo_that_is_ended_takes_its_devices_with_it(tmp_path: Path, number: signal.Signals) -> None:
+    environment = {**Home(tmp_path / "home").environment, "TMPDIR": str(tmp_path)}
+    demo = subprocess.Popen(
+        [sys.executable, "-c", HEARING + NOGG, "demo"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until(lambda: len(list(tmp_path.glob("nogg-demo-*/*/socket"))) == 2)
+    devices = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text(encoding="utf-8").split()
+    demo.send_signal(number)
+    assert demo.wait(30) == (130 if number == signal.SIGINT else 128 + number)
+    assert len(devices) == 2
+    assert not [device for device in devices if Path(f"/proc/{device}").exists()]
+    assert not list(tmp_path.glob("nogg-demo-*"))

@@ -3,11 +3,13 @@
 The story is told here step by step; how a throw-away daemon is run is in `throwaway`.
 """
 
+import signal
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -36,7 +38,7 @@ def demo(state: State) -> None:
     nothing leaves this machine. Exits 1 if anything is not as promised.
     """
     story = Story(quiet=state.output.json)
-    with tempfile.TemporaryDirectory(prefix="nogg-demo-") as folder, ExitStack() as running:
+    with _ends_in_order(), tempfile.TemporaryDirectory(prefix="nogg-demo-") as folder, ExitStack() as running:
         story.say(f"Two devices of one person, played by two daemons in {folder}")
         laptop, phone = (Device(name, Path(folder)) for name in ("laptop", "phone"))
         for device in (laptop, phone):
@@ -48,6 +50,25 @@ def demo(state: State) -> None:
     )
     if state.output.json:
         state.output.document({"ok": True, "steps": story.steps})
+
+
+@contextmanager
+def _ends_in_order() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end it as Ctrl-C does: the daemons and their folder go with it."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in signals}
+    try:
+        for number in signals:
+            if before[number] is not signal.SIG_IGN:
+                signal.signal(number, end)
+        yield
+    finally:
+        for number in signals:
+            signal.signal(number, before[number])
 
 
 class Story:
