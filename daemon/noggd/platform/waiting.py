@@ -41,7 +41,7 @@ class PatientSelector(DefaultSelector):
             self._paid = min(SURE, self._paid + 1) if ready else self._paid - 1
             return ready or super().select(timeout)
         ready = super().select(timeout)
-        if perf_counter() - began < SOON:
+        if ready and perf_counter() - began < SOON:
             self._paid += 1
         elif self._paid:
             self._paid -= 1

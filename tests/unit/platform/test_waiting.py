@@ -72,6 +72,10 @@ def test_now_and_then_is_never_looked_for(time: Time, selector: PatientSelector)
     assert {time.wait(selector, after) for after in [SLOW, QUICK, SLOW, SLOW] * 10} == {(False, True)}
 
 
+def test_timers_that_run_out_soon_are_nothing_to_look_for(time: Time, selector: PatientSelector) -> None:
+    assert {time.wait(selector, SLOW, timeout=1.5 * PATIENCE) for _ in range(20)} == {(False, True)}
+
+
 def test_looking_ends_when_it_does_not_pay_any_more(time: Time, selector: PatientSelector) -> None:
     for _ in range(20):
         time.wait(selector, QUICK)
