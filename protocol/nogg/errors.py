@@ -13,9 +13,7 @@ command line's business), and anything about how requests are framed or checked.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, TypeVar
-
-_Error = TypeVar("_Error", bound=BaseException)
+from typing import ClassVar
 
 
 class ProtocolError(ValueError):
@@ -316,18 +314,6 @@ def from_wire(obj: object) -> NoggError:
     )
     if known is None:
         error.code, error.type = code, name if isinstance(name, str) else "error"
-    return error
-
-
-def without_frames(error: _Error) -> _Error:
-    """Return an error that forgot which frames it came through, those it was caused by too.
-
-    Frames hold what was at work in them. An error that is kept there makes a circle, which is found late.
-    """
-    each: BaseException | None = error
-    while each is not None:
-        each.__traceback__ = None
-        each = each.__cause__ or each.__context__
     return error
 
 

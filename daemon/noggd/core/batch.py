@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from nogg.errors import InternalError, NoggError, ProtocolError, without_frames
+from nogg.errors import InternalError, NoggError, ProtocolError
 from noggd.core.records import Record
 from noggd.core.replicas import Replicas, document_of, session_of
 from noggd.domain.changes import Change, Origin
@@ -20,6 +20,7 @@ from noggd.domain.person import PERSON, Person
 from noggd.domain.restamping import newest_past, own_future, restamp
 from noggd.domain.revisions import as_record
 from noggd.domain.session import Session
+from noggd.platform.traces import without_frames
 
 log = logging.getLogger(__name__)
 

@@ -220,9 +220,9 @@ class Document:
         growth = int(len(update) * checked.share)
         if growth and self.exceeds(MAX_DOCUMENT - growth):
             raise Rejected("the document would be too large")
-        events = self._root.integrated.observe_deep(
-            self._on_events
-        )  # no events of our own writes: they take longer
+        # For as long as this takes: events of our own writes would cost more than the writes. And of the integrated
+        # map: pycrdt's own observer translates every event in Python.
+        events = self._root.integrated.observe_deep(self._on_events)
         try:
             self._doc.apply_update(update)
             if self._fault is not None:

@@ -1,4 +1,4 @@
-"""Tracebacks that may be logged: where something failed and how, without the values that it failed on.
+"""Tracebacks: what may be logged (where something failed, not on which values), and errors without them.
 
 The text of some errors quotes what could not be handled (`ValueError`, and with it pydantic's and JSON's;
 `KeyError`), and that may be a password. Of those only the kind is told; of all others the text too.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
+from typing import TypeVar
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 QUOTING = (ValueError, LookupError)
 """Kinds of errors whose text may quote data."""
@@ -24,6 +27,18 @@ def told(error: BaseException) -> str:
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     text = "" if isinstance(error, QUOTING) else str(error)
     return f"{name}: {text}" if text else name
+
+
+def without_frames(error: _Error) -> _Error:
+    """Return an error that forgot which frames it came through, those it was caused by too.
+
+    Frames hold what was at work in them. An error that is kept there makes a circle, which is found late.
+    """
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__ = None
+        each = each.__cause__ or each.__context__
+    return error
 
 
 def _lines(error: BaseException, seen: set[int]) -> Iterator[str]:

@@ -22,8 +22,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import State
 
-from nogg.errors import without_frames
 from noggd.platform import tls
+from noggd.platform.traces import without_frames
 from noggd.services.peers.conduct import Allowance
 
 MAX_OUTBOX: Final = 48 * 1024 * 1024
